@@ -1,0 +1,106 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/oklog/ulid/v2"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/luna-hpc/luna/pkg/fault"
+	"github.com/luna-hpc/luna/pkg/wire"
+)
+
+// Headers of a command; all may be absent.
+const (
+	HeaderCommandID = "Luna-Command-Id"
+	HeaderAuthor    = "Luna-Author"
+	HeaderReason    = "Luna-Reason"
+	// HeaderDeadline is the RFC 3339 time after which the command is refused.
+	HeaderDeadline = "Luna-Deadline"
+)
+
+// Call is what a command says of itself beside its message.
+type Call struct {
+	// ID is made by the requester; a repeated id is done once.
+	ID       string
+	Author   string
+	Reason   string
+	Deadline time.Time
+	// Command is the subject without its prefix, as in inventory.node.add.
+	Command string
+}
+
+// NewID returns a ULID.
+func NewID() string { return ulid.Make().String() }
+
+type callKey struct{}
+
+// WithCall returns a context whose requests carry the id, author and reason of a call.
+func WithCall(ctx context.Context, c Call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// Request sends a command and decodes the reply. Without a deadline in ctx it
+// waits 30 seconds. Errors are faults: what the service said, or Unavailable
+// when nobody answered.
+func Request[Rep proto.Message](ctx context.Context, c *Conn, subj string, req proto.Message, rep Rep) (Rep, error) {
+	data, err := wire.Marshal(req)
+	if err != nil {
+		return rep, fmt.Errorf("encode %s: %w", subj, err)
+	}
+	ctx, cancel := withDefaultDeadline(ctx)
+	defer cancel()
+	msg := &nats.Msg{Subject: subj, Data: data, Header: requestHeader(ctx)}
+	got, err := c.NATS.RequestMsgWithContext(ctx, msg)
+	if err != nil {
+		return rep, requestError(c, subj, msg.Header.Get(HeaderCommandID), err)
+	}
+	if text := got.Header.Get("Nats-Service-Error"); text != "" {
+		code, _ := strconv.Atoi(got.Header.Get("Nats-Service-Error-Code"))
+		return rep, fault.New(fault.FromCode(code), "%s", text)
+	}
+	if err := wire.Event(got.Data, rep); err != nil {
+		return rep, fmt.Errorf("decode the reply to %s: %w", subj, err)
+	}
+	return rep, nil
+}
+
+func withDefaultDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, 30*time.Second)
+}
+
+func requestHeader(ctx context.Context) nats.Header {
+	h := nats.Header{}
+	call, _ := ctx.Value(callKey{}).(Call)
+	if call.ID == "" {
+		call.ID = NewID()
+	}
+	h.Set(HeaderCommandID, call.ID)
+	if call.Author != "" {
+		h.Set(HeaderAuthor, call.Author)
+	}
+	if call.Reason != "" {
+		h.Set(HeaderReason, call.Reason)
+	}
+	if d, ok := ctx.Deadline(); ok {
+		h.Set(HeaderDeadline, d.UTC().Format(time.RFC3339Nano))
+	}
+	return h
+}
+
+func requestError(c *Conn, subj, id string, err error) error {
+	switch {
+	case c.Up() != nil:
+		return fault.Unavailablef("not done: the bus does not answer: %w", c.Up())
+	case err == nats.ErrNoResponders:
+		return fault.Unavailablef("not done: nobody answers on %s; is the service running?", subj)
+	}
+	return fault.Unavailablef("outcome unknown, no answer on %s in time; see `luna history %s`", subj, id)
+}

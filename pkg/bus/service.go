@@ -1,0 +1,199 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/luna-hpc/luna/pkg/fault"
+	"github.com/luna-hpc/luna/pkg/subject"
+	"github.com/luna-hpc/luna/pkg/wire"
+)
+
+// Version is the version that services tell of themselves.
+const Version = "2.0.0"
+
+// workers is how many commands a service does at once; more wait in line.
+const workers = 16
+
+// Endpoint is one command that a service does.
+type Endpoint struct {
+	noun, verb string
+	request    proto.Message
+	do         func(ctx context.Context, call Call, data []byte) (proto.Message, error)
+}
+
+// Handle makes an endpoint of a function. Requests are decoded strictly.
+func Handle[Req proto.Message, Rep proto.Message](noun, verb string, do func(context.Context, Call, Req) (Rep, error)) Endpoint {
+	var zero Req
+	return Endpoint{noun: noun, verb: verb, request: zero, do: func(ctx context.Context, call Call, data []byte) (proto.Message, error) {
+		req := zero.ProtoReflect().New().Interface().(Req)
+		if err := wire.Command(data, req); err != nil {
+			return nil, err
+		}
+		return do(ctx, call, req)
+	}}
+}
+
+// Service answers the commands of one service as a NATS micro service.
+type Service struct {
+	conn      *Conn
+	name      string
+	about     string
+	endpoints []Endpoint
+	slots     chan struct{}
+	busy      sync.WaitGroup
+}
+
+// NewService returns a service that is not yet listening.
+func NewService(c *Conn, name, about string, endpoints ...Endpoint) *Service {
+	return &Service{conn: c, name: name, about: about, endpoints: endpoints, slots: make(chan struct{}, workers)}
+}
+
+// String returns the service's name.
+func (s *Service) String() string { return "commands" }
+
+// Ready says whether requests can arrive.
+func (s *Service) Ready() error { return s.conn.Up() }
+
+// Run answers until ctx ends, then finishes what was begun.
+func (s *Service) Run(ctx context.Context) error {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	svc, err := s.add()
+	if err != nil {
+		return err
+	}
+	for _, e := range s.endpoints {
+		if err := s.listen(work, svc, e); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	err = svc.Stop()
+	s.busy.Wait()
+	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) && s.conn.Up() == nil {
+		return fmt.Errorf("stop commands: %w", err)
+	}
+	return nil
+}
+
+func (s *Service) add() (micro.Service, error) {
+	svc, err := micro.AddService(s.conn.NATS, micro.Config{
+		Name: "luna-" + s.name, Version: Version, Description: s.about,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("add service %s: %w", s.name, err)
+	}
+	return svc, nil
+}
+
+func (s *Service) listen(ctx context.Context, svc micro.Service, e Endpoint) error {
+	subj := subject.Command(s.name, e.noun, e.verb)
+	err := svc.AddEndpoint(e.noun+"-"+e.verb, micro.HandlerFunc(func(r micro.Request) {
+		s.slots <- struct{}{}
+		s.busy.Add(1)
+		go func() {
+			defer func() { <-s.slots; s.busy.Done() }()
+			s.answer(ctx, r, e)
+		}()
+	}), micro.WithEndpointSubject(subj), micro.WithEndpointMetadata(map[string]string{
+		"request": string(e.request.ProtoReflect().Descriptor().FullName()),
+		"fields":  fieldList(e.request),
+	}))
+	if err != nil {
+		return fmt.Errorf("add endpoint %s: %w", subj, err)
+	}
+	return nil
+}
+
+func fieldList(m proto.Message) string {
+	fields := m.ProtoReflect().Descriptor().Fields()
+	names := make([]string, fields.Len())
+	for i := range names {
+		f := fields.Get(i)
+		names[i] = string(f.Name()) + ":" + f.Kind().String()
+		if f.IsList() {
+			names[i] += "[]"
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+func (s *Service) answer(ctx context.Context, r micro.Request, e Endpoint) {
+	call := s.callOf(r)
+	rep, err := s.do(ctx, call, r.Data(), e)
+	if err != nil {
+		s.refuse(r, call, err)
+		return
+	}
+	if r.Reply() == "" {
+		return
+	}
+	data, err := wire.Marshal(rep)
+	if err == nil {
+		err = r.Respond(data)
+	}
+	if err != nil {
+		s.conn.log.Error("reply not sent", "command", call.Command, "id", call.ID, "err", err)
+	}
+}
+
+func (s *Service) do(ctx context.Context, call Call, data []byte, e Endpoint) (rep proto.Message, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in %s: %v", call.Command, p)
+		}
+	}()
+	if !call.Deadline.IsZero() {
+		if time.Now().After(call.Deadline) {
+			return nil, fault.Unavailablef("not done: the command arrived after its deadline %s", call.Deadline.Format(time.RFC3339))
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, call.Deadline)
+		defer cancel()
+	}
+	return e.do(ctx, call, data)
+}
+
+func (s *Service) callOf(r micro.Request) Call {
+	h := r.Headers()
+	call := Call{
+		ID: h.Get(HeaderCommandID), Author: h.Get(HeaderAuthor), Reason: h.Get(HeaderReason),
+		Command: strings.TrimPrefix(r.Subject(), "luna.cmd."),
+	}
+	if call.ID == "" {
+		call.ID = NewID()
+	}
+	if t, err := time.Parse(time.RFC3339Nano, h.Get(HeaderDeadline)); err == nil {
+		call.Deadline = t
+	}
+	return call
+}
+
+// refuse tells the requester, or the log subject when there is none.
+func (s *Service) refuse(r micro.Request, call Call, err error) {
+	kind := fault.KindOf(err)
+	if kind == fault.Internal || kind == fault.Unavailable {
+		s.conn.log.Error("command failed", "command", call.Command, "id", call.ID, "err", err)
+	}
+	if r.Reply() == "" {
+		s.conn.log.Warn("command refused", "command", call.Command, "id", call.ID, "kind", kind.String(), "err", err)
+		text := fmt.Sprintf("%s %s: %s: %s", call.Command, call.ID, kind, fault.Public(err))
+		if err := s.conn.NATS.Publish(subject.Refused(s.name), []byte(text)); err != nil {
+			s.conn.log.Warn("refusal not published", "err", err)
+		}
+		return
+	}
+	if err := r.Error(strconv.Itoa(kind.Code()), fault.Public(err), nil); err != nil {
+		s.conn.log.Error("refusal not sent", "command", call.Command, "err", err)
+	}
+}

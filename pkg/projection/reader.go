@@ -1,0 +1,195 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	bolt "go.etcd.io/bbolt"
+)
+
+const (
+	batchID     = "Nats-Batch-Id"
+	batchCommit = "Nats-Batch-Commit"
+)
+
+// reader turns the messages of one subscription into transactions.
+type reader struct {
+	state   *State
+	fold    Fold
+	stream  jetstream.Stream
+	rebuild bool
+	cur     cursor
+
+	next  uint64  // consumer sequence that must come next
+	batch string  // id of the open batch
+	open  []Event // events of a batch whose end was not seen
+	ready []Event // events that may be applied
+}
+
+// read applies messages until ctx ends, the connection changes or the consumer fails.
+// last is the stream's last sequence when the consumer was made.
+func (r *reader) read(ctx context.Context, c jetstream.Consumer, last uint64) error {
+	connected := r.state.conn.Connected()
+	it, err := c.Messages(jetstream.PullMaxMessages(2*flushAt), jetstream.PullHeartbeat(heartbeat))
+	if err != nil {
+		return fmt.Errorf("follow: %w", err)
+	}
+	stop := context.AfterFunc(ctx, it.Stop)
+	defer func() { stop(); it.Stop() }()
+	r.next = 1
+	if c.CachedInfo().NumPending == 0 {
+		if err := r.caughtUp(); err != nil {
+			return err
+		}
+	}
+	for {
+		msg, err := r.nextMessage(ctx, it)
+		switch {
+		case errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded):
+			if err := r.closeTrimmed(ctx); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		default:
+			if err := r.take(msg); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-connected:
+			return errAgain
+		default:
+		}
+	}
+}
+
+// nextMessage waits for a message, with a limit while a batch is open.
+func (r *reader) nextMessage(ctx context.Context, it jetstream.MessagesContext) (jetstream.Msg, error) {
+	if len(r.open) == 0 {
+		return it.Next()
+	}
+	ctx, cancel := context.WithTimeout(ctx, idle)
+	defer cancel()
+	return it.Next(jetstream.NextContext(ctx))
+}
+
+// take sorts one message into its batch and applies what is complete.
+func (r *reader) take(msg jetstream.Msg) error {
+	md, err := msg.Metadata()
+	if err != nil {
+		return fmt.Errorf("message without metadata: %w", err)
+	}
+	if md.Sequence.Consumer != r.next {
+		return fmt.Errorf("message %d of the consumer was lost: %w", r.next, errAgain)
+	}
+	r.next++
+	ev := Event{Stream: r.fold.Stream, Subject: msg.Subject(), Seq: md.Sequence.Stream, Time: md.Timestamp, Data: msg.Data()}
+	r.sort(ev, msg.Headers())
+	if r.rebuild {
+		if md.NumPending == 0 && len(r.open) == 0 {
+			return r.caughtUp()
+		}
+		return nil
+	}
+	if md.NumPending == 0 || len(r.ready) >= flushAt {
+		if err := r.flush(); err != nil {
+			return err
+		}
+	}
+	if md.NumPending == 0 {
+		r.markLive()
+	}
+	return nil
+}
+
+// sort puts an event behind the open batch, ends that batch, or both. A batch
+// ends at its commit or at the first message of anything else: its own last
+// messages may have been trimmed from the stream.
+func (r *reader) sort(ev Event, h nats.Header) {
+	id := h.Get(batchID)
+	if id != r.batch {
+		r.endBatch()
+	}
+	if id == "" {
+		r.ready = append(r.ready, ev)
+		return
+	}
+	r.batch = id
+	r.open = append(r.open, ev)
+	if h.Get(batchCommit) != "" {
+		r.endBatch()
+	}
+}
+
+func (r *reader) endBatch() {
+	r.ready = append(r.ready, r.open...)
+	r.open, r.batch = nil, ""
+}
+
+// closeTrimmed ends an open batch when the stream has nothing after it.
+func (r *reader) closeTrimmed(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, heartbeat)
+	defer cancel()
+	info, err := r.stream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look for the end of a batch: %w", err)
+	}
+	if len(r.open) == 0 || info.State.LastSeq != r.open[len(r.open)-1].Seq {
+		return nil
+	}
+	r.endBatch()
+	return r.caughtUp()
+}
+
+// caughtUp applies all that was read and marks the fold as following.
+func (r *reader) caughtUp() error {
+	if err := r.flush(); err != nil {
+		return err
+	}
+	r.markLive()
+	return nil
+}
+
+func (r *reader) markLive() {
+	r.state.note(r.fold.Stream, func(p *progress) {
+		p.age.Live, p.age.Trouble, p.age.Checked = true, "", time.Now()
+	})
+}
+
+// flush applies the ready events in one transaction; a rebuild empties the
+// buckets in the same one, so readers see the old state until the new is whole.
+func (r *reader) flush() error {
+	if len(r.ready) == 0 && !r.rebuild {
+		return nil
+	}
+	cur := r.cur
+	err := r.state.update(func(tx *Tx, btx *bolt.Tx) error {
+		if r.rebuild {
+			if err := reset(btx, r.fold); err != nil {
+				return err
+			}
+		}
+		for _, ev := range r.ready {
+			if err := r.fold.Apply(tx, ev); err != nil {
+				return fmt.Errorf("apply message %d of %s: %w", ev.Seq, r.fold.Stream, err)
+			}
+			if ev.Seq >= cur.Seq {
+				cur.Seq, cur.Time = ev.Seq, ev.Time
+			}
+		}
+		return cur.write(tx, r.fold.Stream)
+	})
+	if err != nil {
+		return err
+	}
+	r.cur, r.ready, r.rebuild = cur, nil, false
+	r.state.note(r.fold.Stream, func(p *progress) {
+		p.usable, p.age.Revision, p.age.Changed = true, cur.Seq, cur.Time
+	})
+	return nil
+}
