@@ -63,7 +63,7 @@ func (s *State) subscribe(ctx context.Context, f Fold) error {
 		return err
 	}
 	cfg := jetstream.ConsumerConfig{
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, FilterSubject: ">",
 		InactiveThreshold: 30 * time.Second, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
 	}
 	if cur != nil {

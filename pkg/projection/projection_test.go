@@ -72,7 +72,7 @@ func publish(t *testing.T, c *bus.Conn, id, text string) uint64 {
 }
 
 func ctx(t *testing.T) context.Context {
-	c, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	c, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	t.Cleanup(cancel)
 	return c
 }
@@ -80,7 +80,7 @@ func ctx(t *testing.T) context.Context {
 func (r running) contents(t *testing.T, seq uint64) map[string]string {
 	t.Helper()
 	if err := r.WaitFor(ctx(t), subject.Inventory, seq); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: %v", err, r.Ages())
 	}
 	got := map[string]string{}
 	err := r.View(func(tx *projection.Tx) error {
@@ -199,9 +199,14 @@ func TestFollowsThroughARestart(t *testing.T) {
 	s := start(t, c, filepath.Join(t.TempDir(), "s.db"), copyFold(1))
 	s.contents(t, publish(t, c, "1", "a"))
 	other := srv.Connect(t, "other")
-	connected := other.Connected()
 	srv.Restart(t, nil)
-	<-connected
+	for connected := other.Connected(); other.Up() != nil; connected = other.Connected() {
+		select {
+		case <-connected:
+		case <-ctx(t).Done():
+			t.Fatal(other.Up())
+		}
+	}
 	if got := s.contents(t, publish(t, other, "2", "b")); len(got) != 2 {
 		t.Fatalf("got %v", got)
 	}

@@ -1,0 +1,130 @@
+package catalog
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/luna-hpc/luna/pkg/projection"
+	"github.com/luna-hpc/luna/pkg/subject"
+	"github.com/luna-hpc/luna/pkg/wire"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+)
+
+const (
+	objects   = "object"  // <noun>/<id> → Object, binary
+	names     = "name"    // <noun>/<name> → id
+	macs      = "mac"     // MAC → node id
+	addresses = "address" // <network id>/<address> → node id
+)
+
+// Fold returns the fold of the inventory stream; of the objects it keeps those
+// of the given nouns, or all when none is given.
+func Fold(keep ...Noun) projection.Fold {
+	wanted := map[Noun]bool{}
+	for _, n := range keep {
+		wanted[n] = true
+	}
+	return projection.Fold{
+		Stream: subject.Inventory, Version: 1, Buckets: []string{objects, names, macs, addresses},
+		Apply: func(tx *projection.Tx, ev projection.Event) error {
+			noun, id, ok := subject.ParseObject(ev.Subject)
+			if !ok || (len(wanted) > 0 && !wanted[Noun(noun)]) || Empty(Noun(noun)) == nil {
+				return nil
+			}
+			return apply(tx, Noun(noun), id, ev)
+		},
+	}
+}
+
+// apply replaces an object and its index entries.
+func apply(tx *projection.Tx, noun Noun, id string, ev projection.Event) error {
+	old, err := get(tx, noun, id)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		_, m := Unwrap(old)
+		if err := unindex(tx, noun, id, m); err != nil {
+			return err
+		}
+	}
+	if ev.Deleted() {
+		return tx.Delete(objects, key(noun, id))
+	}
+	m := Empty(noun)
+	if err := wire.Event(ev.Data, m); err != nil {
+		return nil //nolint:nilerr // a message that is no object is no reason to stop following
+	}
+	o := Wrap(m)
+	o.Sequence = ev.Seq
+	data, err := proto.Marshal(o)
+	if err != nil {
+		return fmt.Errorf("encode %s %s: %w", noun, id, err)
+	}
+	if err := tx.Put(objects, key(noun, id), data); err != nil {
+		return err
+	}
+	for _, e := range indexEntries(noun, m) {
+		if err := tx.Put(e.bucket, e.key, []byte(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unindex removes the index entries of an old object that still point at it:
+// during a rebuild another object may have taken them since.
+func unindex(tx *projection.Tx, noun Noun, id string, m proto.Message) error {
+	for _, e := range indexEntries(noun, m) {
+		holder, err := tx.Get(e.bucket, e.key)
+		if err != nil {
+			return err
+		}
+		if string(holder) != id {
+			continue
+		}
+		if err := tx.Delete(e.bucket, e.key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type entry struct{ bucket, key string }
+
+func indexEntries(noun Noun, m proto.Message) []entry {
+	var es []entry
+	if name := NameOf(m); name != "" {
+		es = append(es, entry{names, key(noun, name)})
+	}
+	n, ok := m.(*inventoryv1.Node)
+	if !ok {
+		return es
+	}
+	if n.Mac != "" {
+		es = append(es, entry{macs, strings.ToLower(n.Mac)})
+	}
+	for _, a := range n.Addresses {
+		if addr, err := netip.ParseAddr(a.Address); err == nil {
+			es = append(es, entry{addresses, key(Noun(a.NetworkId), addr.String())})
+		}
+	}
+	return es
+}
+
+func key(noun Noun, id string) string { return string(noun) + "/" + id }
+
+func get(tx *projection.Tx, noun Noun, id string) (*inventoryv1.Object, error) {
+	data, err := tx.Get(objects, key(noun, id))
+	if err != nil || data == nil {
+		return nil, err
+	}
+	o := &inventoryv1.Object{}
+	if err := proto.Unmarshal(data, o); err != nil {
+		return nil, fmt.Errorf("decode %s %s: %w", noun, id, projection.ErrDamaged)
+	}
+	return o, nil
+}

@@ -1,0 +1,150 @@
+package catalog
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/luna-hpc/luna/pkg/projection"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+)
+
+// View reads the inventory within one transaction. What is not there is nil
+// without an error.
+type View struct{ tx *projection.Tx }
+
+// Read calls do with a view of a state.
+func Read(s *projection.State, do func(v View) error) error {
+	return s.View(func(tx *projection.Tx) error { return do(View{tx}) })
+}
+
+// Of returns the view of a transaction.
+func Of(tx *projection.Tx) View { return View{tx} }
+
+// Object returns an object by id.
+func (v View) Object(noun Noun, id string) (*inventoryv1.Object, error) { return get(v.tx, noun, id) }
+
+// Find returns an object by name.
+func (v View) Find(noun Noun, name string) (*inventoryv1.Object, error) {
+	id, err := v.tx.Get(names, key(noun, name))
+	if err != nil || id == nil {
+		return nil, err
+	}
+	return get(v.tx, noun, string(id))
+}
+
+// Each calls do for the objects of a noun in the order of their ids, from
+// after on, until it returns false.
+func (v View) Each(noun Noun, after string, do func(o *inventoryv1.Object) bool) error {
+	from := ""
+	if after != "" {
+		from = key(noun, after)
+	}
+	var bad error
+	err := v.tx.Each(objects, key(noun, ""), from, func(k string, data []byte) bool {
+		o := &inventoryv1.Object{}
+		if err := proto.Unmarshal(data, o); err != nil {
+			bad = fmt.Errorf("decode %s: %w", k, projection.ErrDamaged)
+			return false
+		}
+		return do(o)
+	})
+	if bad != nil {
+		return bad
+	}
+	return err
+}
+
+// EachName calls do for the names and ids of a noun's objects in the order of
+// their names, after a name.
+func (v View) EachName(noun Noun, after string, do func(name, id string) bool) error {
+	from := ""
+	if after != "" {
+		from = key(noun, after)
+	}
+	prefix := key(noun, "")
+	return v.tx.Each(names, prefix, from, func(k string, id []byte) bool {
+		return do(strings.TrimPrefix(k, prefix), string(id))
+	})
+}
+
+// Cluster returns the cluster; nil before `luna cluster init`.
+func (v View) Cluster() (*inventoryv1.Cluster, error) {
+	o, err := v.Find(Cluster, string(Cluster))
+	return o.GetCluster(), err
+}
+
+// Network returns a network by id.
+func (v View) Network(id string) (*inventoryv1.Network, error) {
+	o, err := v.Object(Network, id)
+	return o.GetNetwork(), err
+}
+
+// Osimage returns an osimage by id.
+func (v View) Osimage(id string) (*inventoryv1.Osimage, error) {
+	o, err := v.Object(Osimage, id)
+	return o.GetOsimage(), err
+}
+
+// Group returns a group by id.
+func (v View) Group(id string) (*inventoryv1.Group, error) {
+	o, err := v.Object(Group, id)
+	return o.GetGroup(), err
+}
+
+// Node returns a node by id.
+func (v View) Node(id string) (*inventoryv1.Node, error) {
+	o, err := v.Object(Node, id)
+	return o.GetNode(), err
+}
+
+// NodeNamed returns a node by name.
+func (v View) NodeNamed(name string) (*inventoryv1.Node, error) {
+	o, err := v.Find(Node, name)
+	return o.GetNode(), err
+}
+
+// NodeByMAC returns the node that boots from a MAC, written as 52:54:00:00:00:01.
+func (v View) NodeByMAC(mac string) (*inventoryv1.Node, error) {
+	return v.nodeBy(macs, strings.ToLower(mac))
+}
+
+// NodeByAddress returns the node that has an address in a network.
+func (v View) NodeByAddress(networkID string, addr netip.Addr) (*inventoryv1.Node, error) {
+	return v.nodeBy(addresses, key(Noun(networkID), addr.String()))
+}
+
+func (v View) nodeBy(bucket, k string) (*inventoryv1.Node, error) {
+	id, err := v.tx.Get(bucket, k)
+	if err != nil || id == nil {
+		return nil, err
+	}
+	return v.Node(string(id))
+}
+
+// Nodes calls do for all nodes until it returns false.
+func (v View) Nodes(do func(n *inventoryv1.Node) bool) error {
+	return v.Each(Node, "", func(o *inventoryv1.Object) bool { return do(o.GetNode()) })
+}
+
+// Networks returns all networks.
+func (v View) Networks() ([]*inventoryv1.Network, error) {
+	var all []*inventoryv1.Network
+	err := v.Each(Network, "", func(o *inventoryv1.Object) bool { all = append(all, o.GetNetwork()); return true })
+	return all, err
+}
+
+// NetworkOf returns the network that an address lies in, the longest prefix first.
+func (v View) NetworkOf(addr netip.Addr) (*inventoryv1.Network, error) {
+	all, err := v.Networks()
+	var best *inventoryv1.Network
+	bits := -1
+	for _, n := range all {
+		if p, err := netip.ParsePrefix(n.Cidr); err == nil && p.Contains(addr) && p.Bits() > bits {
+			best, bits = n, p.Bits()
+		}
+	}
+	return best, err
+}
