@@ -1,0 +1,28 @@
+#!/bin/bash
+# Installs the Debian packages that the virtual room and its tests need; silent when all are there.
+set -euo pipefail
+
+packages=(
+	qemu-system-x86 qemu-utils ovmf ipxe
+	debootstrap zstd cpio acl libcap2-bin kmod
+	iproute2 iputils-ping nftables openssh-client curl jq
+	isc-dhcp-client udhcpc tftp-hpa dnsutils bind9-utils aria2
+	docker.io docker-compose shellcheck
+)
+
+# installed prints the packages of the list that are completely installed.
+installed() {
+	# dpkg-query fails when it does not know one of the names; the rest is still printed.
+	dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2>/dev/null | sed -n 's/^ii  *//p' || true
+}
+
+mapfile -t missing < <(printf '%s\n' "${packages[@]}" | sort | comm -23 - <(installed | sort))
+[ "${#missing[@]}" -eq 0 ] && exit 0
+
+if [ "$(id -u)" != 0 ]; then
+	echo "install-packages: only root can install ${missing[*]}" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+apt-get -q install --yes --no-install-recommends "${missing[@]}"
