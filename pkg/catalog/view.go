@@ -148,3 +148,14 @@ func (v View) NetworkOf(addr netip.Addr) (*inventoryv1.Network, error) {
 	}
 	return best, err
 }
+
+// EachAddress calls do for every address that a node has in a network.
+func (v View) EachAddress(networkID string, do func(addr netip.Addr, nodeID string)) error {
+	prefix := key(Noun(networkID), "")
+	return v.tx.Each(addresses, prefix, "", func(k string, id []byte) bool {
+		if addr, err := netip.ParseAddr(strings.TrimPrefix(k, prefix)); err == nil {
+			do(addr, string(id))
+		}
+		return true
+	})
+}

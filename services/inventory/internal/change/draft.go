@@ -1,0 +1,124 @@
+package change
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/luna-hpc/luna/pkg/bus"
+	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/fault"
+	"github.com/luna-hpc/luna/pkg/subject"
+	"github.com/luna-hpc/luna/pkg/wire"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+)
+
+// Draft is a change that is being decided: what is there, and what shall be.
+type Draft struct {
+	catalog.View
+	Now time.Time
+
+	order  []string
+	writes map[string]write
+}
+
+type write struct {
+	noun    catalog.Noun
+	id      string
+	name    string
+	message proto.Message // nil deletes
+}
+
+// NewDraft returns a draft over a view.
+func NewDraft(v catalog.View, now time.Time) *Draft {
+	return &Draft{View: v, Now: now, writes: map[string]write{}}
+}
+
+// NewID returns an id for a new object.
+func NewID() string { return bus.NewID() }
+
+// RestID returns the id of the object that says that an address rests.
+func RestID(networkID string, addr netip.Addr) string {
+	return networkID + "-" + hex.EncodeToString(addr.AsSlice())
+}
+
+// Put sets an object; the last of several counts.
+func (d *Draft) Put(id string, m proto.Message) {
+	noun, _ := catalog.Unwrap(catalog.Wrap(m))
+	d.add(write{noun: noun, id: id, name: catalog.NameOf(m), message: m})
+}
+
+// Delete removes an object.
+func (d *Draft) Delete(noun catalog.Noun, id, name string) {
+	d.add(write{noun: noun, id: id, name: name})
+}
+
+func (d *Draft) add(w write) {
+	k := string(w.noun) + "/" + w.id
+	if _, ok := d.writes[k]; !ok {
+		d.order = append(d.order, k)
+	}
+	d.writes[k] = w
+}
+
+// Empty reports whether nothing is to be changed.
+func (d *Draft) Empty() bool { return len(d.order) == 0 }
+
+// NameTaken is a Conflict when an object of the noun has the name already.
+func (d *Draft) NameTaken(noun catalog.Noun, name string) error {
+	o, err := d.Find(noun, name)
+	if err != nil {
+		return err
+	}
+	if o != nil {
+		return fault.Conflictf("%s %q exists already", noun, name)
+	}
+	return nil
+}
+
+// Named returns an object by name, NotFound when there is none, and Conflict
+// when ifRevision is set and not the object's own sequence.
+func (d *Draft) Named(noun catalog.Noun, name string, ifRevision uint64) (*inventoryv1.Object, error) {
+	if name == "" {
+		return nil, fault.Invalidf("%s: a name is needed", noun)
+	}
+	o, err := d.Find(noun, name)
+	if err != nil {
+		return nil, err
+	}
+	if o == nil {
+		return nil, fault.NotFoundf("there is no %s %q", noun, name)
+	}
+	if ifRevision != 0 && o.Sequence != ifRevision {
+		return nil, fault.Conflictf("%s %q was changed meanwhile: it is at revision %d, not %d", noun, name, o.Sequence, ifRevision)
+	}
+	return proto.Clone(o).(*inventoryv1.Object), nil
+}
+
+// messages returns the batch: objects first, the record last.
+func (d *Draft) messages(record *inventoryv1.Change) ([]*nats.Msg, error) {
+	msgs := make([]*nats.Msg, 0, len(d.order)+1)
+	for _, k := range d.order {
+		w := d.writes[k]
+		msg := &nats.Msg{Subject: subject.Object(string(w.noun), w.id)}
+		if w.message != nil {
+			data, err := wire.Marshal(w.message)
+			if err != nil {
+				return nil, err
+			}
+			msg.Data = data
+		}
+		msgs = append(msgs, msg)
+		record.Touched = append(record.Touched, &inventoryv1.Touch{
+			Noun: string(w.noun), Id: w.id, Name: w.name, Deleted: w.message == nil,
+		})
+	}
+	data, err := wire.Marshal(record)
+	if err != nil {
+		return nil, err
+	}
+	return append(msgs, &nats.Msg{Subject: subject.Change(record.CommandId), Data: data}), nil
+}

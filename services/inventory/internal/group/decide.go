@@ -1,0 +1,183 @@
+// Package group decides about groups and the interfaces of their nodes.
+package group
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/fault"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+	"github.com/luna-hpc/luna/services/inventory/internal/change"
+)
+
+// Scripts of a new group: diskless, with most of the memory, and the fstab that fits.
+const (
+	Partscript = "mount -t tmpfs -o size=90%,mode=0755 tmpfs /sysroot\n"
+	Postscript = "echo 'tmpfs / tmpfs size=90%,mode=0755 0 0' > /sysroot/etc/fstab\n"
+)
+
+// Add makes a group.
+func Add(d *change.Draft, r *inventoryv1.GroupAddRequest) error {
+	if err := d.NameTaken(catalog.Group, r.Name); err != nil {
+		return err
+	}
+	g := &inventoryv1.Group{Id: change.NewID(), Name: r.Name, Domain: r.Domain, Comment: r.Comment,
+		Partscript: Partscript, Postscript: Postscript}
+	set(&g.Prescript, r.Prescript)
+	set(&g.Partscript, r.Partscript)
+	set(&g.Postscript, r.Postscript)
+	var err error
+	if g.OsimageId, err = osimageID(d, r.Osimage); err != nil {
+		return err
+	}
+	boot := &inventoryv1.Interface{Name: catalog.BootIf}
+	if r.Network != "" {
+		o, err := d.Named(catalog.Network, r.Network, 0)
+		if err != nil {
+			return err
+		}
+		boot.NetworkIds = []string{o.GetNetwork().Id}
+	}
+	g.Interfaces = []*inventoryv1.Interface{boot}
+	if err := check(g); err != nil {
+		return err
+	}
+	d.Put(g.Id, g)
+	return nil
+}
+
+func set[T any](to *T, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+func osimageID(d *change.Draft, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	o, err := d.Named(catalog.Osimage, name, 0)
+	return o.GetOsimage().GetId(), err
+}
+
+func check(g *inventoryv1.Group) error {
+	if err := inventoryv1.CheckName(g.Name); err != nil {
+		return fault.Invalidf("%w", err)
+	}
+	if g.Domain != "" {
+		if err := inventoryv1.CheckDomain(g.Domain); err != nil {
+			return fault.Invalidf("%w", err)
+		}
+	}
+	if g.TorrentIf != "" {
+		if err := inventoryv1.CheckInterface(g.TorrentIf); err != nil {
+			return fault.Invalidf("torrent_if: %w", err)
+		}
+	}
+	for what, text := range map[string]string{"prescript": g.Prescript, "partscript": g.Partscript, "postscript": g.Postscript, "comment": g.Comment} {
+		if err := inventoryv1.CheckText(what, text); err != nil {
+			return fault.Invalidf("%w", err)
+		}
+	}
+	return nil
+}
+
+// Change sets fields of a group, or of one of its interfaces.
+func Change(d *change.Draft, r *inventoryv1.GroupChangeRequest) error {
+	o, err := d.Named(catalog.Group, r.Name, r.IfRevision)
+	if err != nil {
+		return err
+	}
+	g := o.GetGroup()
+	set(&g.Domain, r.Domain)
+	set(&g.Prescript, r.Prescript)
+	set(&g.Partscript, r.Partscript)
+	set(&g.Postscript, r.Postscript)
+	set(&g.TorrentIf, r.TorrentIf)
+	set(&g.Comment, r.Comment)
+	if r.Osimage != nil {
+		if g.OsimageId, err = osimageID(d, *r.Osimage); err != nil {
+			return err
+		}
+	}
+	if err := check(g); err != nil {
+		return err
+	}
+	if err := changeInterface(d, g, r); err != nil {
+		return err
+	}
+	if proto.Equal(g, mustGroup(d, g.Id)) && d.Empty() {
+		return nil
+	}
+	d.Put(g.Id, g)
+	return nil
+}
+
+// mustGroup returns the group as it is; nil never equals.
+func mustGroup(d *change.Draft, id string) *inventoryv1.Group {
+	g, err := d.Group(id)
+	if err != nil {
+		return nil
+	}
+	return g
+}
+
+// Rename gives a group another name.
+func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
+	o, err := d.Named(catalog.Group, r.Name, r.IfRevision)
+	if err != nil {
+		return err
+	}
+	if err := d.NameTaken(catalog.Group, r.Newname); err != nil {
+		return err
+	}
+	g := o.GetGroup()
+	g.Name = r.Newname
+	if err := check(g); err != nil {
+		return err
+	}
+	d.Put(g.Id, g)
+	return nil
+}
+
+// Clone makes a group like another, without its nodes.
+func Clone(d *change.Draft, r *inventoryv1.GroupCloneRequest) error {
+	o, err := d.Named(catalog.Group, r.Name, 0)
+	if err != nil {
+		return err
+	}
+	if err := d.NameTaken(catalog.Group, r.To); err != nil {
+		return err
+	}
+	g := o.GetGroup()
+	g.Id, g.Name = change.NewID(), r.To
+	if err := check(g); err != nil {
+		return err
+	}
+	d.Put(g.Id, g)
+	return nil
+}
+
+// Delete removes a group that has no nodes.
+func Delete(d *change.Draft, r *inventoryv1.DeleteRequest) error {
+	o, err := d.Named(catalog.Group, r.Name, r.IfRevision)
+	if err != nil {
+		return err
+	}
+	g := o.GetGroup()
+	var user string
+	err = d.Nodes(func(n *inventoryv1.Node) bool {
+		if n.GroupId == g.Id {
+			user = n.Name
+		}
+		return user == ""
+	})
+	if err != nil {
+		return err
+	}
+	if user != "" {
+		return fault.Conflictf("group %s has nodes, such as %s", g.Name, user)
+	}
+	d.Delete(catalog.Group, g.Id, g.Name)
+	return nil
+}

@@ -1,0 +1,93 @@
+// Package inventory is the service that owns what administrators describe:
+// the cluster, networks, osimages, groups and nodes.
+package inventory
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/luna-hpc/luna/pkg/bus"
+	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/projection"
+	"github.com/luna-hpc/luna/pkg/run"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+	"github.com/luna-hpc/luna/services/inventory/internal/change"
+	"github.com/luna-hpc/luna/services/inventory/internal/cluster"
+	"github.com/luna-hpc/luna/services/inventory/internal/group"
+	"github.com/luna-hpc/luna/services/inventory/internal/network"
+	"github.com/luna-hpc/luna/services/inventory/internal/node"
+	"github.com/luna-hpc/luna/services/inventory/internal/osimage"
+	"github.com/luna-hpc/luna/services/inventory/internal/read"
+)
+
+// Name is the service's name on the bus and of its folder.
+const Name = "inventory"
+
+// Config is empty: the inventory needs nothing but the bus.
+type Config struct{}
+
+// Default returns the configuration of a service without a file.
+func Default() Config { return Config{} }
+
+// New returns the service.
+func New(_ Config, d run.Deps) (run.Task, error) {
+	dir, err := d.Dir(Name)
+	if err != nil {
+		return nil, err
+	}
+	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log, change.Fold())
+	if err != nil {
+		return nil, err
+	}
+	decider := change.NewDecider(d.Bus, state, time.Now)
+	endpoints := append(changing(decider), reading(read.New(state, decider))...)
+	commands := bus.NewService(d.Bus, Name, "cluster, networks, osimages, groups and nodes", endpoints...)
+	return run.NewGroup(Name, state, commands), nil
+}
+
+// decide makes an endpoint of a pure decision.
+func decide[Req proto.Message](d *change.Decider, noun catalog.Noun, verb string, do func(*change.Draft, Req) error) bus.Endpoint {
+	return bus.Handle(string(noun), verb, func(ctx context.Context, call bus.Call, req Req) (*inventoryv1.ChangeReply, error) {
+		return d.Do(ctx, call, req, func(draft *change.Draft) error { return do(draft, req) })
+	})
+}
+
+func changing(d *change.Decider) []bus.Endpoint {
+	return []bus.Endpoint{
+		decide(d, catalog.Cluster, "init", cluster.Init),
+		decide(d, catalog.Cluster, "change", cluster.Change),
+		decide(d, catalog.Cluster, "makedhcp", cluster.Makedhcp),
+		decide(d, catalog.Cluster, "delete", cluster.Delete),
+		decide(d, catalog.Network, "add", network.Add),
+		decide(d, catalog.Network, "change", network.Change),
+		decide(d, catalog.Network, "rename", network.Rename),
+		decide(d, catalog.Network, "delete", network.Delete),
+		decide(d, catalog.Osimage, "add", osimage.Add),
+		decide(d, catalog.Osimage, "change", osimage.Change),
+		decide(d, catalog.Osimage, "rename", osimage.Rename),
+		decide(d, catalog.Osimage, "delete", osimage.Delete),
+		decide(d, catalog.Group, "add", group.Add),
+		decide(d, catalog.Group, "change", group.Change),
+		decide(d, catalog.Group, "rename", group.Rename),
+		decide(d, catalog.Group, "clone", group.Clone),
+		decide(d, catalog.Group, "delete", group.Delete),
+		decide(d, catalog.Node, "add", node.Add),
+		decide(d, catalog.Node, "change", node.Change),
+		decide(d, catalog.Node, "rename", node.Rename),
+		decide(d, catalog.Node, "delete", node.Delete),
+	}
+}
+
+func reading(r *read.Reader) []bus.Endpoint {
+	all := []bus.Endpoint{bus.Handle("history", "list", r.History)}
+	for _, noun := range []catalog.Noun{catalog.Cluster, catalog.Network, catalog.Osimage, catalog.Group, catalog.Node} {
+		all = append(all, bus.Handle(string(noun), "show", r.Show(noun)))
+		if noun != catalog.Cluster {
+			all = append(all, bus.Handle(string(noun), "list", r.List(noun)))
+		}
+	}
+	return all
+}
