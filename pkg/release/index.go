@@ -1,0 +1,103 @@
+package release
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+// index remembers of which file states each segment of the last pack was made. It is a cache: when it is gone, or
+// cannot be read, everything is packed again, with the same result.
+type index struct {
+	Version  int                `json:"version"`
+	Segments map[string]*stored `json:"segments"`
+}
+
+// indexVersion changes with everything that makes other bytes of the same files.
+const indexVersion = 1
+
+// stored is a segment as it lies in the payload directory.
+type stored struct {
+	Segment
+	// Raw is the size in bytes without the padding.
+	Raw         int64  `json:"raw"`
+	PieceLength int64  `json:"piece_length"`
+	Pieces      []byte `json:"pieces"`
+}
+
+// settled is how long before a pack a file must have changed last: the clock of ctime ticks a few times in 10 ms,
+// and a file can change twice in one tick.
+const settled = time.Second
+
+func readIndex(path string) *index {
+	empty := &index{Version: indexVersion, Segments: make(map[string]*stored)}
+	if path == "" {
+		return empty
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return empty
+	}
+	x := new(index)
+	if json.Unmarshal(data, x) != nil || x.Version != indexVersion || x.Segments == nil {
+		return empty
+	}
+	for _, s := range x.Segments {
+		if s == nil || s.PieceLength < MinPieceLength || s.Raw <= 0 || s.Raw > s.Size || s.Size%s.PieceLength != 0 ||
+			int64(len(s.Pieces)) != s.Size/s.PieceLength*pieceHash {
+			return empty
+		}
+	}
+	return x
+}
+
+func (x *index) write(path string) error {
+	if path == "" {
+		return nil
+	}
+	data, err := json.Marshal(x)
+	if err != nil {
+		return fmt.Errorf("write pack index: %w", err)
+	}
+	if err := renameio.WriteFile(path, data, 0o600, renameio.WithStaticPermissions(0o600)); err != nil {
+		return fmt.Errorf("write pack index: %w", err)
+	}
+	return nil
+}
+
+// segmentKey names the states of the entries and how they are packed.
+func segmentKey(entries []entry, level int) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %d\n", indexVersion, level)
+	for i := range entries {
+		e := &entries[i]
+		writeString(h, e.name)
+		writeString(h, e.target)
+		binary.Write(h, binary.LittleEndian, e.stat)
+		binary.Write(h, binary.LittleEndian, e.blank)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func writeString(w io.Writer, s string) {
+	binary.Write(w, binary.LittleEndian, uint64(len(s)))
+	io.WriteString(w, s)
+}
+
+// isSettled tells whether all entries last changed long enough before the pack to be known again.
+func isSettled(entries []entry, packed time.Time) bool {
+	limit := packed.Add(-settled).UnixNano()
+	for i := range entries {
+		if entries[i].stat.Ctime >= limit {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,160 @@
+package release
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/luna-hpc/luna/pkg/release/internal/beneath"
+)
+
+// skippable is the magic number of the zstd frame that pads a segment (RFC 8878, 3.1.2).
+const skippable = 0x184D2A50
+
+const pieceHash = sha1.Size
+
+// draft is a segment that has its content but not yet its padding.
+type draft struct {
+	file     *os.File
+	sum      hash.Hash
+	raw      int64
+	unpacked int64
+	files    int
+}
+
+// tempPattern names files of unfinished packs.
+const tempPattern = ".pack-*"
+
+func newDraft(payload string) (*draft, error) {
+	f, err := os.CreateTemp(payload, tempPattern)
+	if err != nil {
+		return nil, fmt.Errorf("make a segment: %w", err)
+	}
+	return &draft{file: f, sum: sha256.New()}, nil
+}
+
+// Write appends to the stored file.
+func (d *draft) Write(p []byte) (int, error) {
+	n, err := d.file.Write(p)
+	d.sum.Write(p[:n])
+	d.raw += int64(n)
+	return n, err
+}
+
+// discard removes the file unless keep has given it its name.
+func (d *draft) discard() {
+	d.file.Close()
+	os.Remove(d.file.Name())
+}
+
+// compress packs the entries into the draft.
+func (d *draft) compress(ctx context.Context, tree string, entries []entry, level int, read func(int64)) (err error) {
+	dir, err := beneath.Open(tree)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	enc, err := zstd.NewWriter(d, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)))
+	if err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	r := &entryReader{tree: tree, dir: dir, tw: tar.NewWriter(enc), buf: make([]byte, 64*blockSize), read: read}
+	if err := r.entries(ctx, entries); err != nil {
+		return errors.Join(err, enc.Close())
+	}
+	if err := errors.Join(r.tw.Close(), enc.Close()); err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	d.unpacked, d.files = r.unpacked, len(entries)
+	return nil
+}
+
+// copyStored fills the draft with a stored segment without its padding.
+func (d *draft) copyStored(payload string, s *stored) error {
+	f, err := os.Open(filepath.Join(payload, s.Digest.Hex()))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := io.CopyN(d, f, s.Raw); err != nil {
+		return fmt.Errorf("copy segment %s: %w", s.Digest, err)
+	}
+	d.unpacked, d.files = s.Unpacked, s.Files
+	return nil
+}
+
+// keep pads the draft to whole pieces, hashes it and gives it its name in the payload directory. A segment that is
+// there already stays untouched.
+func (d *draft) keep(payload string, pieceLength int64) (*stored, error) {
+	s := &stored{Raw: d.raw, PieceLength: pieceLength}
+	if err := d.pad(padding(d.raw, pieceLength)); err != nil {
+		return nil, fmt.Errorf("pad segment: %w", err)
+	}
+	s.Segment = Segment{Digest: DigestSum(d.sum), Size: d.raw, Unpacked: d.unpacked, Files: d.files}
+	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.Pieces, err = hashPieces(d.file, s.Size, pieceLength); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(payload, s.Digest.Hex())
+	if isStored(path, s.Size) {
+		return s, nil
+	}
+	if err := d.file.Chmod(0o644); err != nil {
+		return nil, err
+	}
+	if err := d.file.Sync(); err != nil {
+		return nil, fmt.Errorf("store segment: %w", err)
+	}
+	if err := os.Rename(d.file.Name(), path); err != nil {
+		return nil, fmt.Errorf("store segment: %w", err)
+	}
+	return s, nil
+}
+
+const frameHeader = 8
+
+// padding returns the length in bytes of the skippable frame that fills raw bytes to whole pieces. There always is
+// one, so that every segment has the same form.
+func padding(raw, pieceLength int64) int64 {
+	n := pieceLength - raw%pieceLength
+	if n < frameHeader {
+		n += pieceLength
+	}
+	return n
+}
+
+func (d *draft) pad(n int64) error {
+	head := binary.LittleEndian.AppendUint32(nil, skippable)
+	head = binary.LittleEndian.AppendUint32(head, uint32(n-frameHeader))
+	if _, err := d.Write(head); err != nil {
+		return err
+	}
+	_, err := io.CopyN(d, zeros{}, n-frameHeader)
+	return err
+}
+
+type zeros struct{}
+
+// Read fills p with zeros.
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func isStored(path string, size int64) bool {
+	fi, err := os.Lstat(path)
+	return err == nil && fi.Mode().IsRegular() && fi.Size() == size
+}
