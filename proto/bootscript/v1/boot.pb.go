@@ -556,6 +556,192 @@ func (x *BootShowReply) GetBoots() []string {
 	return nil
 }
 
+type BootListRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Continues a list after the last page's next; a node's name.
+	After string `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	// Nodes a page; 0 is 500.
+	Limit         uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BootListRequest) Reset() {
+	*x = BootListRequest{}
+	mi := &file_bootscript_v1_boot_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BootListRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BootListRequest) ProtoMessage() {}
+
+func (x *BootListRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_bootscript_v1_boot_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BootListRequest.ProtoReflect.Descriptor instead.
+func (*BootListRequest) Descriptor() ([]byte, []int) {
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *BootListRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *BootListRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type BootListReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The newest boot of each node, in the order of their names.
+	Boots []*BootSummary `protobuf:"bytes,1,rep,name=boots,proto3" json:"boots,omitempty"`
+	// Give it as after to read on; empty at the end.
+	Next          string `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BootListReply) Reset() {
+	*x = BootListReply{}
+	mi := &file_bootscript_v1_boot_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BootListReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BootListReply) ProtoMessage() {}
+
+func (x *BootListReply) ProtoReflect() protoreflect.Message {
+	mi := &file_bootscript_v1_boot_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BootListReply.ProtoReflect.Descriptor instead.
+func (*BootListReply) Descriptor() ([]byte, []int) {
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *BootListReply) GetBoots() []*BootSummary {
+	if x != nil {
+		return x.Boots
+	}
+	return nil
+}
+
+func (x *BootListReply) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+// BootSummary is where the newest boot of a node stands.
+type BootSummary struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// Empty when the node never booted.
+	BootId        string `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	Ok            bool   `protobuf:"varint,3,opt,name=ok,proto3" json:"ok,omitempty"`
+	Summary       string `protobuf:"bytes,4,opt,name=summary,proto3" json:"summary,omitempty"`
+	Last          *Step  `protobuf:"bytes,5,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BootSummary) Reset() {
+	*x = BootSummary{}
+	mi := &file_bootscript_v1_boot_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BootSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BootSummary) ProtoMessage() {}
+
+func (x *BootSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_bootscript_v1_boot_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BootSummary.ProtoReflect.Descriptor instead.
+func (*BootSummary) Descriptor() ([]byte, []int) {
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *BootSummary) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *BootSummary) GetBootId() string {
+	if x != nil {
+		return x.BootId
+	}
+	return ""
+}
+
+func (x *BootSummary) GetOk() bool {
+	if x != nil {
+		return x.Ok
+	}
+	return false
+}
+
+func (x *BootSummary) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *BootSummary) GetLast() *Step {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
 type BootWhyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -565,7 +751,7 @@ type BootWhyRequest struct {
 
 func (x *BootWhyRequest) Reset() {
 	*x = BootWhyRequest{}
-	mi := &file_bootscript_v1_boot_proto_msgTypes[5]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -577,7 +763,7 @@ func (x *BootWhyRequest) String() string {
 func (*BootWhyRequest) ProtoMessage() {}
 
 func (x *BootWhyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bootscript_v1_boot_proto_msgTypes[5]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -590,7 +776,7 @@ func (x *BootWhyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootWhyRequest.ProtoReflect.Descriptor instead.
 func (*BootWhyRequest) Descriptor() ([]byte, []int) {
-	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{5}
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BootWhyRequest) GetNode() string {
@@ -615,7 +801,7 @@ type BootWhyReply struct {
 
 func (x *BootWhyReply) Reset() {
 	*x = BootWhyReply{}
-	mi := &file_bootscript_v1_boot_proto_msgTypes[6]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -627,7 +813,7 @@ func (x *BootWhyReply) String() string {
 func (*BootWhyReply) ProtoMessage() {}
 
 func (x *BootWhyReply) ProtoReflect() protoreflect.Message {
-	mi := &file_bootscript_v1_boot_proto_msgTypes[6]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -640,7 +826,7 @@ func (x *BootWhyReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootWhyReply.ProtoReflect.Descriptor instead.
 func (*BootWhyReply) Descriptor() ([]byte, []int) {
-	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{6}
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BootWhyReply) GetNode() string {
@@ -694,7 +880,7 @@ type DiscoverListRequest struct {
 
 func (x *DiscoverListRequest) Reset() {
 	*x = DiscoverListRequest{}
-	mi := &file_bootscript_v1_boot_proto_msgTypes[7]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -706,7 +892,7 @@ func (x *DiscoverListRequest) String() string {
 func (*DiscoverListRequest) ProtoMessage() {}
 
 func (x *DiscoverListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bootscript_v1_boot_proto_msgTypes[7]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -719,7 +905,7 @@ func (x *DiscoverListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverListRequest.ProtoReflect.Descriptor instead.
 func (*DiscoverListRequest) Descriptor() ([]byte, []int) {
-	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{7}
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DiscoverListRequest) GetLimit() uint32 {
@@ -738,7 +924,7 @@ type DiscoverListReply struct {
 
 func (x *DiscoverListReply) Reset() {
 	*x = DiscoverListReply{}
-	mi := &file_bootscript_v1_boot_proto_msgTypes[8]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -750,7 +936,7 @@ func (x *DiscoverListReply) String() string {
 func (*DiscoverListReply) ProtoMessage() {}
 
 func (x *DiscoverListReply) ProtoReflect() protoreflect.Message {
-	mi := &file_bootscript_v1_boot_proto_msgTypes[8]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -763,7 +949,7 @@ func (x *DiscoverListReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverListReply.ProtoReflect.Descriptor instead.
 func (*DiscoverListReply) Descriptor() ([]byte, []int) {
-	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{8}
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DiscoverListReply) GetMachines() []*Unknown {
@@ -784,7 +970,7 @@ type ScriptRequest struct {
 
 func (x *ScriptRequest) Reset() {
 	*x = ScriptRequest{}
-	mi := &file_bootscript_v1_boot_proto_msgTypes[9]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -796,7 +982,7 @@ func (x *ScriptRequest) String() string {
 func (*ScriptRequest) ProtoMessage() {}
 
 func (x *ScriptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bootscript_v1_boot_proto_msgTypes[9]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -809,7 +995,7 @@ func (x *ScriptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScriptRequest.ProtoReflect.Descriptor instead.
 func (*ScriptRequest) Descriptor() ([]byte, []int) {
-	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{9}
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ScriptRequest) GetNode() string {
@@ -835,7 +1021,7 @@ type ScriptReply struct {
 
 func (x *ScriptReply) Reset() {
 	*x = ScriptReply{}
-	mi := &file_bootscript_v1_boot_proto_msgTypes[10]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -847,7 +1033,7 @@ func (x *ScriptReply) String() string {
 func (*ScriptReply) ProtoMessage() {}
 
 func (x *ScriptReply) ProtoReflect() protoreflect.Message {
-	mi := &file_bootscript_v1_boot_proto_msgTypes[10]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,7 +1046,7 @@ func (x *ScriptReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScriptReply.ProtoReflect.Descriptor instead.
 func (*ScriptReply) Descriptor() ([]byte, []int) {
-	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{10}
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ScriptReply) GetText() string {
@@ -922,7 +1108,19 @@ const file_bootscript_v1_boot_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12)\n" +
 	"\x05steps\x18\x03 \x03(\v2\x13.bootscript.v1.StepR\x05steps\x12\x14\n" +
-	"\x05boots\x18\x04 \x03(\tR\x05boots\"$\n" +
+	"\x05boots\x18\x04 \x03(\tR\x05boots\"=\n" +
+	"\x0fBootListRequest\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\tR\x05after\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\"U\n" +
+	"\rBootListReply\x120\n" +
+	"\x05boots\x18\x01 \x03(\v2\x1a.bootscript.v1.BootSummaryR\x05boots\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\tR\x04next\"\x8d\x01\n" +
+	"\vBootSummary\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
+	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x0e\n" +
+	"\x02ok\x18\x03 \x01(\bR\x02ok\x12\x18\n" +
+	"\asummary\x18\x04 \x01(\tR\asummary\x12'\n" +
+	"\x04last\x18\x05 \x01(\v2\x13.bootscript.v1.StepR\x04last\"$\n" +
 	"\x0eBootWhyRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"\xc9\x01\n" +
 	"\fBootWhyReply\x12\x12\n" +
@@ -961,7 +1159,7 @@ func file_bootscript_v1_boot_proto_rawDescGZIP() []byte {
 }
 
 var file_bootscript_v1_boot_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_bootscript_v1_boot_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_bootscript_v1_boot_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_bootscript_v1_boot_proto_goTypes = []any{
 	(State)(0),                  // 0: bootscript.v1.State
 	(*Report)(nil),              // 1: bootscript.v1.Report
@@ -969,27 +1167,32 @@ var file_bootscript_v1_boot_proto_goTypes = []any{
 	(*Unknown)(nil),             // 3: bootscript.v1.Unknown
 	(*BootShowRequest)(nil),     // 4: bootscript.v1.BootShowRequest
 	(*BootShowReply)(nil),       // 5: bootscript.v1.BootShowReply
-	(*BootWhyRequest)(nil),      // 6: bootscript.v1.BootWhyRequest
-	(*BootWhyReply)(nil),        // 7: bootscript.v1.BootWhyReply
-	(*DiscoverListRequest)(nil), // 8: bootscript.v1.DiscoverListRequest
-	(*DiscoverListReply)(nil),   // 9: bootscript.v1.DiscoverListReply
-	(*ScriptRequest)(nil),       // 10: bootscript.v1.ScriptRequest
-	(*ScriptReply)(nil),         // 11: bootscript.v1.ScriptReply
-	nil,                         // 12: bootscript.v1.Report.ValuesEntry
+	(*BootListRequest)(nil),     // 6: bootscript.v1.BootListRequest
+	(*BootListReply)(nil),       // 7: bootscript.v1.BootListReply
+	(*BootSummary)(nil),         // 8: bootscript.v1.BootSummary
+	(*BootWhyRequest)(nil),      // 9: bootscript.v1.BootWhyRequest
+	(*BootWhyReply)(nil),        // 10: bootscript.v1.BootWhyReply
+	(*DiscoverListRequest)(nil), // 11: bootscript.v1.DiscoverListRequest
+	(*DiscoverListReply)(nil),   // 12: bootscript.v1.DiscoverListReply
+	(*ScriptRequest)(nil),       // 13: bootscript.v1.ScriptRequest
+	(*ScriptReply)(nil),         // 14: bootscript.v1.ScriptReply
+	nil,                         // 15: bootscript.v1.Report.ValuesEntry
 }
 var file_bootscript_v1_boot_proto_depIdxs = []int32{
 	0,  // 0: bootscript.v1.Report.state:type_name -> bootscript.v1.State
-	12, // 1: bootscript.v1.Report.values:type_name -> bootscript.v1.Report.ValuesEntry
+	15, // 1: bootscript.v1.Report.values:type_name -> bootscript.v1.Report.ValuesEntry
 	1,  // 2: bootscript.v1.Step.report:type_name -> bootscript.v1.Report
 	2,  // 3: bootscript.v1.BootShowReply.steps:type_name -> bootscript.v1.Step
-	2,  // 4: bootscript.v1.BootWhyReply.last_good:type_name -> bootscript.v1.Step
-	2,  // 5: bootscript.v1.BootWhyReply.first_bad:type_name -> bootscript.v1.Step
-	3,  // 6: bootscript.v1.DiscoverListReply.machines:type_name -> bootscript.v1.Unknown
-	7,  // [7:7] is the sub-list for method output_type
-	7,  // [7:7] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	8,  // 4: bootscript.v1.BootListReply.boots:type_name -> bootscript.v1.BootSummary
+	2,  // 5: bootscript.v1.BootSummary.last:type_name -> bootscript.v1.Step
+	2,  // 6: bootscript.v1.BootWhyReply.last_good:type_name -> bootscript.v1.Step
+	2,  // 7: bootscript.v1.BootWhyReply.first_bad:type_name -> bootscript.v1.Step
+	3,  // 8: bootscript.v1.DiscoverListReply.machines:type_name -> bootscript.v1.Unknown
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_bootscript_v1_boot_proto_init() }
@@ -1003,7 +1206,7 @@ func file_bootscript_v1_boot_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bootscript_v1_boot_proto_rawDesc), len(file_bootscript_v1_boot_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
