@@ -1,0 +1,72 @@
+package sshd
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestHostKeyIsMadeOnce(t *testing.T) {
+	if _, err := exec.LookPath("ssh-keygen"); err != nil {
+		t.Skip("no ssh-keygen here")
+	}
+	path := filepath.Join(t.TempDir(), "host_key")
+	first, err := hostKey(t.Context(), path)
+	if err != nil || !strings.HasPrefix(first, "SHA256:") {
+		t.Fatalf("fingerprint %q, %v", first, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("key is %v, %v", info, err)
+	}
+	if again, err := hostKey(t.Context(), path); err != nil || again != first {
+		t.Errorf("again %q, %v", again, err)
+	}
+}
+
+// TestConfig asks sshd itself.
+func TestConfig(t *testing.T) {
+	daemon, err := find(daemons)
+	if err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	if _, err := hostKey(t.Context(), filepath.Join(dir, "host_key")); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "sshd_config")
+	if err := os.WriteFile(config, []byte(Config(dir)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+		t.Skip(err)
+	}
+	out, err := exec.Command(daemon, "-T", "-f", config).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, want := range []string{"\nusepam no\n", "\npasswordauthentication no\n", "\nauthorizedkeysfile /root/.ssh/authorized_keys\n"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("sshd says\n%s\nwithout %q", out, want)
+		}
+	}
+}
+
+func TestServerStops(t *testing.T) {
+	dir := t.TempDir()
+	daemon := filepath.Join(dir, "sshd")
+	if err := os.WriteFile(daemon, []byte("#!/bin/sh\nexec sleep 600\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s, err := start(daemon, "c", filepath.Join(dir, "log"), "SHA256:x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if s.cmd.ProcessState == nil {
+		t.Error("still runs")
+	}
+}
