@@ -6,11 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
+	"strconv"
 	"time"
-
-	"github.com/google/renameio/v2"
 )
 
 // index remembers of which file states each segment of the last pack was made. It is a cache: when it is gone, or
@@ -66,7 +64,12 @@ func (x *index) write(path string) error {
 	if err != nil {
 		return fmt.Errorf("write pack index: %w", err)
 	}
-	if err := renameio.WriteFile(path, data, 0o600, renameio.WithStaticPermissions(0o600)); err != nil {
+	// Not synced: a torn file is no JSON, and read as none.
+	temp := path + ".new"
+	if err := os.WriteFile(temp, data, 0o600); err != nil {
+		return fmt.Errorf("write pack index: %w", err)
+	}
+	if err := os.Rename(temp, path); err != nil {
 		return fmt.Errorf("write pack index: %w", err)
 	}
 	return nil
@@ -75,20 +78,26 @@ func (x *index) write(path string) error {
 // segmentKey names the states of the entries and how they are packed.
 func segmentKey(entries []entry, level int) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %d\n", indexVersion, level)
+	buf := fmt.Appendf(nil, "%d %d\n", indexVersion, level)
 	for i := range entries {
-		e := &entries[i]
-		writeString(h, e.name)
-		writeString(h, e.target)
-		binary.Write(h, binary.LittleEndian, e.stat)
-		binary.Write(h, binary.LittleEndian, e.blank)
+		h.Write(entries[i].appendTo(buf))
+		buf = buf[:0]
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-func writeString(w io.Writer, s string) {
-	binary.Write(w, binary.LittleEndian, uint64(len(s)))
-	io.WriteString(w, s)
+// appendTo appends all that says which state of which file the entry is.
+func (e *entry) appendTo(b []byte) []byte {
+	for _, s := range []string{e.name, e.target} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	st := &e.stat
+	for _, n := range []uint64{uint64(st.Mode), uint64(st.UID), uint64(st.GID), uint64(st.Nlink), st.Ino, st.Dev, st.Rdev,
+		uint64(st.Size), uint64(st.Mtime), uint64(st.Ctime)} {
+		b = binary.LittleEndian.AppendUint64(b, n)
+	}
+	return strconv.AppendBool(b, e.blank)
 }
 
 // isSettled tells whether all entries last changed long enough before the pack to be known again.

@@ -151,13 +151,9 @@ func (p *packer) keep(part *part, length int64) (err error) {
 	return err
 }
 
-// finish makes the names of the segments last, checks that the root stayed as it was, and writes the index.
+// finish makes the segments last, checks that the root stayed as it was, and writes the index.
 func (p *packer) finish(state fileStat) error {
-	dir, err := os.Open(p.PayloadDir)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+	if err := p.syncNames(); err != nil {
 		return fmt.Errorf("store segments: %w", err)
 	}
 	if now, err := statAt(unix.AT_FDCWD, p.Tree+"/."); err != nil {
@@ -172,6 +168,18 @@ func (p *packer) finish(state fileStat) error {
 		}
 	}
 	return next.write(p.Index)
+}
+
+// syncNames makes the names of new segments last.
+func (p *packer) syncNames() error {
+	if !slices.ContainsFunc(p.parts, func(part *part) bool { return part.draft != nil }) {
+		return nil
+	}
+	dir, err := os.Open(p.PayloadDir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func (p *packer) progress(n int64) {
