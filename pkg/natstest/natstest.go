@@ -76,7 +76,6 @@ func (s *Server) start(t testing.TB) {
 	s.srv = srv
 }
 
-
 // Connect returns a connection of a user; all users have all rights here.
 func (s *Server) Connect(t testing.TB, user string) *bus.Conn {
 	t.Helper()
@@ -97,4 +96,3 @@ func (s *Server) Restart(t testing.TB, while func()) {
 	}
 	s.start(t)
 }
-

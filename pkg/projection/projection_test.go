@@ -345,4 +345,3 @@ func TestMissingStreamIsNamed(t *testing.T) {
 	}
 	s.contents(t, 0)
 }
-

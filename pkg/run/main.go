@@ -89,24 +89,45 @@ func runMain[C any](name, health string, service C, build func(C, Deps) (Task, e
 	if err := parse(name, &cfg, &cfg.Common); err != nil {
 		return err
 	}
-	log, err := Logger(cfg.LogLevel)
+	return serve(name, cfg.Common, func(d Deps) (Task, error) {
+		conn, err := bus.Connect(bus.Options{URL: cfg.NATS, User: name, KeyFile: cfg.Key, Log: d.Log})
+		if err != nil {
+			return nil, err
+		}
+		d.Bus = conn
+		return build(cfg.Service, d)
+	})
+}
+
+// MainWithoutBus is Main for a process that brings its own bus: Deps.Bus is nil.
+func MainWithoutBus[C any](name, health string, service C, build func(C, Deps) (Task, error)) int {
+	cfg := file[C]{Service: service, Common: Common{Data: "/var/lib/luna", Health: health, LogLevel: "info"}}
+	err := parse(name, &cfg, &cfg.Common)
+	if err == nil {
+		err = serve(name, cfg.Common, func(d Deps) (Task, error) { return build(cfg.Service, d) })
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "luna-%s: %v\n", name, err)
+		return 1
+	}
+	return 0
+}
+
+// serve builds a task and runs it beside its health page until a signal comes.
+func serve(name string, c Common, build func(Deps) (Task, error)) error {
+	log, err := Logger(c.LogLevel)
 	if err != nil {
 		return err
 	}
-	log = log.With("service", name)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	conn, err := bus.Connect(bus.Options{URL: cfg.NATS, User: name, KeyFile: cfg.Key, Log: log})
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
 	reg := Registry()
-	task, err := build(cfg.Service, Deps{Log: log, Metrics: reg, Bus: conn, Data: cfg.Data, Head: HeadName(cfg.Head)})
+	d := Deps{Log: log.With("service", name), Metrics: reg, Data: c.Data, Head: HeadName(c.Head)}
+	task, err := build(d)
 	if err != nil {
 		return err
 	}
-	return NewGroup(name, task, HTTP("health", cfg.Health, Health(task, reg), log)).Run(ctx)
+	return NewGroup(name, task, HTTP("health", c.Health, Health(task, reg), log)).Run(ctx)
 }
 
 // parse reads the configuration file, then lets flags win.

@@ -107,3 +107,12 @@ func Token(word string) string {
 		return '-'
 	}, word)
 }
+
+// IsSwitchMAC reports whether a subject is that of a MAC seen on a switch.
+func IsSwitchMAC(s string) bool { return strings.HasPrefix(s, "luna.evt.switch-poller.mac.") }
+
+// IsLease reports whether a subject is that of a lease.
+func IsLease(s string) bool { return strings.HasPrefix(s, "luna.evt.dhcp.lease.") }
+
+// IsUnknown reports whether a subject is that of an unknown machine.
+func IsUnknown(s string) bool { return strings.HasPrefix(s, "luna.evt.bootscript.unknown.") }

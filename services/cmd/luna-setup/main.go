@@ -1,0 +1,97 @@
+// Command luna-setup prepares the bus: `luna-setup keys` makes the users' keys
+// and the server's keys.conf, `luna-setup streams` makes streams and buckets,
+// `luna-setup rights` prints the server's rights.conf.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/luna-hpc/luna/pkg/broker"
+	"github.com/luna-hpc/luna/pkg/bus"
+	"github.com/luna-hpc/luna/pkg/run"
+)
+
+func main() {
+	if err := setup(); err != nil {
+		fmt.Fprintln(os.Stderr, "luna-setup:", err)
+		os.Exit(1)
+	}
+}
+
+func setup() error {
+	var (
+		dir      = flag.String("keys", "/etc/luna/keys", "`directory` of the users' keys")
+		conf     = flag.String("conf", "/etc/luna/nats/keys.conf", "server configuration `file` to write")
+		creds    = flag.String("creds", "/etc/luna/operator.creds", "`file` that gets the operator's key")
+		url      = flag.String("nats", "nats://127.0.0.1:4222", "`URL` of the bus")
+		replicas = flag.Int("replicas", 1, "`copies` of each stream: 1, or 3 with three heads")
+		wait     = flag.Duration("wait", 2*time.Minute, "how `long` to wait for the bus")
+	)
+	flag.CommandLine.Usage = usage
+	if len(os.Args) < 2 {
+		usage()
+		return fmt.Errorf("say keys, streams or rights")
+	}
+	if err := flag.CommandLine.Parse(os.Args[2:]); err != nil {
+		return err
+	}
+	switch os.Args[1] {
+	case "keys":
+		return makeKeys(*dir, *conf, *creds)
+	case "rights":
+		fmt.Print(broker.RightsConf())
+		return nil
+	case "streams":
+		return makeStreams(*dir, *url, *replicas, *wait)
+	}
+	return fmt.Errorf("%q is not keys, streams or rights", os.Args[1])
+}
+
+func usage() {
+	fmt.Fprintln(os.Stderr, "usage: luna-setup keys|streams|rights [flags]")
+	flag.PrintDefaults()
+}
+
+func makeKeys(dir, conf, creds string) error {
+	public, err := broker.Keys(dir)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(conf), 0o755); err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(conf, []byte(broker.KeysConf(public)), 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", conf, err)
+	}
+	seed, err := os.ReadFile(broker.KeyFile(dir, "operator"))
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(creds, seed, 0o600)
+}
+
+func makeStreams(dir, url string, replicas int, wait time.Duration) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	log, err := run.Logger("info")
+	if err != nil {
+		return err
+	}
+	conn, err := bus.Connect(bus.Options{URL: url, User: "setup", KeyFile: broker.KeyFile(dir, "setup"), Log: log})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return bus.SetupWhenUp(ctx, conn, replicas)
+}
