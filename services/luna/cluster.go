@@ -1,0 +1,90 @@
+package luna
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/luna-hpc/luna/pkg/catalog"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+	switchpollerv1 "github.com/luna-hpc/luna/proto/switchpoller/v1"
+)
+
+func (a *app) clusterCommand() *cobra.Command {
+	return nounCommand(catalog.Cluster, "what is true for all nodes",
+		a.changing(verb{noun: catalog.Cluster, verb: "init", short: "describe a new cluster", request: &inventoryv1.ClusterInitRequest{},
+			example: "  luna cluster init --frontend_address 10.30.255.254",
+			fields: []field{
+				{name: "frontend_address", usage: "IPv4 `address` of this head that nodes talk to"},
+				{name: "nodeprefix", usage: "beginning of made-up node names (default node)"},
+				{name: "nodedigits", usage: "digits of made-up node names (default 3)"},
+				{name: "path", usage: "directory of images (default /opt/luna)"},
+				{name: "user", usage: "user that owns the files (default luna)"},
+			}}),
+		a.changing(verb{noun: catalog.Cluster, verb: "change", short: "change what is true for all nodes", request: &inventoryv1.ClusterChangeRequest{},
+			example: "  luna cluster change --menu_wait 0",
+			fields: []field{
+				{name: "frontend_address", usage: "IPv4 `address` of the head that nodes talk to"},
+				{name: "nodeprefix", short: "p", usage: "beginning of made-up node names"},
+				{name: "nodedigits", short: "d", usage: "digits of made-up node names"},
+				{name: "path", usage: "directory of images"},
+				{name: "user", usage: "user that owns the files"},
+				{name: "frontend_port", usage: "port of the boot scripts"},
+				{name: "server_port", usage: "port of torrent files, pieces and tracker"},
+				{name: "tracker_interval", usage: "seconds between announces"},
+				{name: "tracker_min_interval", usage: "least seconds between announces"},
+				{name: "tracker_maxpeers", usage: "peers in one answer of the tracker"},
+				{name: "torrent_listen_port_min", usage: "first port of BitTorrent"},
+				{name: "torrent_listen_port_max", usage: "last port of BitTorrent"},
+				{name: "cluster_ips", usage: "addresses of all heads, with commas"},
+				{name: "menu_wait", usage: "seconds that the boot menu waits; 0 skips it"},
+				{name: "comment", short: "C", usage: "free text"},
+			}}),
+		a.showing(catalog.Cluster, nil),
+		a.changing(verb{noun: catalog.Cluster, verb: "makedhcp", short: "set the range of addresses for machines that are no nodes", request: &inventoryv1.ClusterMakedhcpRequest{},
+			example: "  luna cluster makedhcp -N cluster -s 10.30.128.1 -e 10.30.140.255",
+			fields: []field{
+				{name: "network", short: "N", usage: "`network` of the range"},
+				{name: "start_ip", short: "s", usage: "first `address`"},
+				{name: "end_ip", short: "e", usage: "last `address`"},
+			}}),
+		a.makednsCommand(), a.listmacsCommand(),
+		a.changing(verb{noun: catalog.Cluster, verb: "delete", short: "remove the cluster when nothing else is left", request: &inventoryv1.ClusterDeleteRequest{}}))
+}
+
+func (a *app) makednsCommand() *cobra.Command {
+	return &cobra.Command{Use: "makedns", Short: "show the zones as they are served", Args: cobra.NoArgs,
+		Long: "Zones follow every change by themselves; this shows which are served now.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			rep, err := ask(cmd.Context(), a, "dns", "zone", "list", &inventoryv1.ClusterMakednsRequest{}, &inventoryv1.ClusterMakednsReply{})
+			if err != nil {
+				return err
+			}
+			if a.output != "table" {
+				return a.print(rep)
+			}
+			for _, z := range rep.Zones {
+				fmt.Fprintln(a.out, z)
+			}
+			return nil
+		}}
+}
+
+func (a *app) listmacsCommand() *cobra.Command {
+	return &cobra.Command{Use: "listmacs", Short: "MACs that switches have seen", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			rep, err := ask(cmd.Context(), a, "switch-poller", "mac", "list", &switchpollerv1.ListMacsRequest{}, &switchpollerv1.ListMacsReply{})
+			if err != nil {
+				return err
+			}
+			if a.output != "table" {
+				return a.print(rep)
+			}
+			t := a.newTable("switch", "port", "number", "mac", "seen")
+			for _, m := range rep.Macs {
+				t.AppendRow([]any{m.SwitchId, m.PortName, m.PortNumber, m.Mac, m.SeenAt})
+			}
+			t.Render()
+			return nil
+		}}
+}

@@ -1,0 +1,136 @@
+package luna
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/luna-hpc/luna/pkg/fault"
+)
+
+// field is a flag that sets a field of a request.
+type field struct {
+	// name is the flag's, and the field's unless into says otherwise.
+	name, short, into string
+	usage             string
+}
+
+// bound is a flag on a command and the field that it sets.
+type bound struct {
+	desc  protoreflect.FieldDescriptor
+	flag  string
+	value *fieldValue
+}
+
+// fieldValue keeps a flag's text until the request is made.
+type fieldValue struct {
+	text string
+	kind protoreflect.Kind
+}
+
+func (v *fieldValue) String() string { return v.text }
+
+func (v *fieldValue) Type() string {
+	switch v.kind {
+	case protoreflect.BoolKind:
+		return "y|n"
+	case protoreflect.Uint32Kind, protoreflect.Uint64Kind:
+		return "number"
+	}
+	return "text"
+}
+
+// Set checks a value as it is typed.
+func (v *fieldValue) Set(s string) error {
+	v.text = s
+	_, err := parseValue(v.kind, s)
+	return err
+}
+
+func parseValue(kind protoreflect.Kind, s string) (protoreflect.Value, error) {
+	switch kind {
+	case protoreflect.BoolKind:
+		switch strings.ToLower(s) {
+		case "y", "yes", "true", "1":
+			return protoreflect.ValueOfBool(true), nil
+		case "n", "no", "false", "0":
+			return protoreflect.ValueOfBool(false), nil
+		}
+		return protoreflect.Value{}, fault.Invalidf("%q is not y, yes, n or no", s)
+	case protoreflect.Uint32Kind:
+		n, err := strconv.ParseUint(s, 10, 32)
+		if err != nil {
+			return protoreflect.Value{}, fault.Invalidf("%q is not a number", s)
+		}
+		return protoreflect.ValueOfUint32(uint32(n)), nil
+	case protoreflect.Uint64Kind:
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			return protoreflect.Value{}, fault.Invalidf("%q is not a number", s)
+		}
+		return protoreflect.ValueOfUint64(n), nil
+	}
+	return protoreflect.ValueOfString(s), nil
+}
+
+// bind puts flags on a command for fields of a request; it panics for a field
+// that does not exist.
+func bind(cmd *cobra.Command, req proto.Message, fields []field) []bound {
+	var all []bound
+	descs := req.ProtoReflect().Descriptor().Fields()
+	for _, f := range fields {
+		into := f.into
+		if into == "" {
+			into = f.name
+		}
+		d := descs.ByName(protoreflect.Name(into))
+		if d == nil {
+			panic(cmd.Name() + ": request has no field " + into)
+		}
+		v := &fieldValue{kind: d.Kind()}
+		cmd.Flags().VarP(v, f.name, f.short, f.usage)
+		all = append(all, bound{d, f.name, v})
+	}
+	return all
+}
+
+// fill sets the fields whose flags were given.
+func fill(cmd *cobra.Command, req proto.Message, flags []bound) error {
+	for _, b := range flags {
+		if !cmd.Flags().Changed(b.flag) {
+			continue
+		}
+		v, err := parseValue(b.value.kind, b.value.text)
+		if err != nil {
+			return err
+		}
+		req.ProtoReflect().Set(b.desc, v)
+	}
+	return nil
+}
+
+// nameFlag adds --name/-n and returns a function that gives the name, which
+// may be typed as the first word or with the flag.
+func nameFlag(cmd *cobra.Command, required bool) func(args []string) (string, error) {
+	name := cmd.Flags().StringP("name", "n", "", "`name` of the object; may also stand as the first word")
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fault.Invalidf("unexpected word %q", args[1])
+		}
+		return nil
+	}
+	return func(args []string) (string, error) {
+		switch {
+		case len(args) == 1 && *name != "" && *name != args[0]:
+			return "", fault.Invalidf("two names: %s and --name %s", args[0], *name)
+		case len(args) == 1:
+			return args[0], nil
+		case *name == "" && required:
+			return "", fault.Invalidf("which one? say a name")
+		}
+		return *name, nil
+	}
+}

@@ -1,0 +1,115 @@
+package luna
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/fault"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+)
+
+func (a *app) groupCommand() *cobra.Command {
+	return nounCommand(catalog.Group, "what nodes have in common",
+		a.changing(verb{noun: catalog.Group, verb: "add", short: "add a group", named: true, needsName: true, request: &inventoryv1.GroupAddRequest{},
+			example: "  luna group add -n compute -o compute -N cluster",
+			fields: []field{
+				{name: "osimage", short: "o", usage: "`osimage` that the nodes boot"},
+				{name: "network", short: "N", usage: "`network` of BOOTIF"},
+				{name: "domain", short: "d", usage: "DNS `domain` (default: the network's name)"},
+				{name: "comment", short: "C", usage: "free text"},
+			}}),
+		a.changing(verb{noun: catalog.Group, verb: "change", short: "change a group", named: true, needsName: true, request: &inventoryv1.GroupChangeRequest{},
+			example: "  luna group change -n compute --partscript -e\n  luna group change compute -i eth1 -A --setnet storage",
+			fields: []field{
+				{name: "osimage", short: "o", usage: "`osimage` that the nodes boot"},
+				{name: "domain", short: "d", usage: "DNS `domain`"},
+				{name: "torrent_if", usage: "`interface` for the torrent"},
+				{name: "comment", short: "C", usage: "free text"},
+				{name: "interface", short: "i", usage: "`interface` that the next flags are about"},
+				{name: "setnet", usage: "`network` to give to the interface"},
+				{name: "rename", into: "interface_rename", usage: "new `name` of the interface"},
+			},
+			more: a.groupExtras}),
+		a.changing(verb{noun: catalog.Group, verb: "clone", short: "make a group like another", named: true, needsName: true, request: &inventoryv1.GroupCloneRequest{},
+			fields: []field{{name: "to", short: "t", usage: "`name` of the new group"}}, example: "  luna group clone compute --to gpu"}),
+		a.showing(catalog.Group, nil), a.listing(catalog.Group), a.renaming(catalog.Group), a.deleting(catalog.Group))
+}
+
+// groupExtras adds the flags that are no plain fields: switches and edited texts.
+func (a *app) groupExtras(cmd *cobra.Command) func(context.Context, proto.Message) error {
+	f := cmd.Flags()
+	add := f.BoolP("add", "A", false, "add the interface to every node of the group")
+	remove := f.BoolP("delete", "D", false, "remove the interface")
+	delnet := f.String("delnet", "", "take this `network` away from the interface; alone, every network")
+	f.Lookup("delnet").NoOptDefVal = "*"
+	edit := f.BoolP("edit", "e", false, "edit the named script, or the interface's options; a pipe is read instead")
+	texts := []editable{
+		{"prescript", f.Bool("prescript", false, "with -e: script before everything else")},
+		{"partscript", f.Bool("partscript", false, "with -e: script that makes /sysroot")},
+		{"postscript", f.Bool("postscript", false, "with -e: script at the end")},
+	}
+	return func(ctx context.Context, m proto.Message) error {
+		req := m.(*inventoryv1.GroupChangeRequest)
+		req.InterfaceAdd, req.InterfaceDelete, req.Delnet = *add, *remove, *delnet
+		chosen := ""
+		for _, t := range texts {
+			if *t.on {
+				chosen = t.field
+			}
+		}
+		switch {
+		case !*edit && chosen != "":
+			return fault.Invalidf("--%s goes with -e: edit it, or give it by a pipe", chosen)
+		case !*edit:
+			return nil
+		case chosen == "" && req.Interface != "":
+			chosen = "options"
+		case chosen == "":
+			return fault.Invalidf("edit what? --prescript, --partscript, --postscript or --interface IF")
+		}
+		return a.editGroup(ctx, req, chosen)
+	}
+}
+
+type editable struct {
+	field string
+	on    *bool
+}
+
+// editGroup puts the edited text into the request, with the revision it was read at.
+func (a *app) editGroup(ctx context.Context, req *inventoryv1.GroupChangeRequest, what string) error {
+	rep, err := ask(ctx, a, inventory, "group", "show", &inventoryv1.ShowRequest{Name: req.Name}, &inventoryv1.ShowReply{})
+	if err != nil {
+		return err
+	}
+	g := rep.Object.GetGroup()
+	old := map[string]string{"prescript": g.Prescript, "partscript": g.Partscript, "postscript": g.Postscript, "options": options(g, req.Interface)}
+	text, err := a.edit(ctx, what, old[what])
+	if err != nil {
+		return err
+	}
+	req.IfRevision = rep.Object.Sequence
+	switch what {
+	case "prescript":
+		req.Prescript = &text
+	case "partscript":
+		req.Partscript = &text
+	case "postscript":
+		req.Postscript = &text
+	default:
+		req.Options = &text
+	}
+	return nil
+}
+
+func options(g *inventoryv1.Group, name string) string {
+	for _, i := range g.Interfaces {
+		if i.Name == name {
+			return i.Options
+		}
+	}
+	return ""
+}

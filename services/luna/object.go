@@ -1,0 +1,237 @@
+package luna
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/fault"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+)
+
+const inventory = "inventory"
+
+// nounCommand is the parent of a noun's verbs.
+func nounCommand(noun catalog.Noun, short string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: string(noun), Short: short}
+	cmd.AddCommand(verbs...)
+	return cmd
+}
+
+// verb describes a changing command of the inventory.
+type verb struct {
+	noun    catalog.Noun
+	verb    string
+	short   string
+	example string
+	// service is who does it; the inventory when empty.
+	service string
+	request proto.Message
+	fields  []field
+	// named is whether it takes a name, and needsName whether it must have one.
+	named, needsName bool
+	// more adds flags of its own, and returns what to do to the request before it is sent.
+	more func(cmd *cobra.Command) func(ctx context.Context, req proto.Message) error
+}
+
+// changing makes the command of a verb: flags to request, request to reply.
+func (a *app) changing(v verb) *cobra.Command {
+	cmd := &cobra.Command{Use: v.verb, Short: v.short, Example: v.example}
+	if v.named {
+		cmd.Use += " NAME"
+		cmd.ValidArgsFunction = a.completeNames(v.noun)
+	}
+	name := func([]string) (string, error) { return "", nil }
+	if v.named {
+		name = nameFlag(cmd, v.needsName)
+	} else {
+		cmd.Args = cobra.NoArgs
+	}
+	flags := bind(cmd, v.request, v.fields)
+	var more func(context.Context, proto.Message) error
+	if v.more != nil {
+		more = v.more(cmd)
+	}
+	service := v.service
+	if service == "" {
+		service = inventory
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		req := proto.Clone(v.request)
+		if err := fill(cmd, req, flags); err != nil {
+			return err
+		}
+		n, err := name(args)
+		if err != nil {
+			return err
+		}
+		if n != "" {
+			r := req.ProtoReflect()
+			r.Set(r.Descriptor().Fields().ByName("name"), protoreflect.ValueOfString(n))
+		}
+		if more != nil {
+			if err := more(cmd.Context(), req); err != nil {
+				return err
+			}
+		}
+		rep, err := ask(cmd.Context(), a, service, string(v.noun), v.verb, req, &inventoryv1.ChangeReply{})
+		if err != nil {
+			return err
+		}
+		return a.printChange(v.noun, rep)
+	}
+	return cmd
+}
+
+// printChange says what a change did.
+func (a *app) printChange(noun catalog.Noun, rep *inventoryv1.ChangeReply) error {
+	if a.output != "table" {
+		return a.print(rep)
+	}
+	if rep.Revision == 0 {
+		fmt.Fprintln(a.out, "nothing to change: it is so already")
+		return nil
+	}
+	shown := 0
+	for _, o := range rep.Objects {
+		n, m := catalog.Unwrap(o)
+		if n != noun && len(rep.Objects) > 1 {
+			continue
+		}
+		fmt.Fprintf(a.out, "%s %s%s\n", n, catalog.NameOf(m), addressText(o, rep.Names))
+		shown++
+	}
+	if shown == 0 || shown == 100 {
+		fmt.Fprintf(a.out, "done as revision %d\n", rep.Revision)
+	}
+	return nil
+}
+
+func addressText(o *inventoryv1.Object, names map[string]string) string {
+	n := o.GetNode()
+	if n == nil || len(n.Addresses) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, a := range n.Addresses {
+		parts = append(parts, fmt.Sprintf("%s %s (%s)", a.Interface, a.Address, names[a.NetworkId]))
+	}
+	return ": " + strings.Join(parts, ", ")
+}
+
+// renaming and deleting are the same for all nouns.
+func (a *app) renaming(noun catalog.Noun) *cobra.Command {
+	return a.changing(verb{noun: noun, verb: "rename", short: "give it another name", named: true, needsName: true,
+		request: &inventoryv1.RenameRequest{}, fields: []field{{name: "newname", usage: "the new `name`"}},
+		example: fmt.Sprintf("  luna %s rename old --newname new", noun)})
+}
+
+func (a *app) deleting(noun catalog.Noun) *cobra.Command {
+	return a.changing(verb{noun: noun, verb: "delete", short: "remove it; files are never touched", named: true, needsName: true,
+		request: &inventoryv1.DeleteRequest{}, example: fmt.Sprintf("  luna %s delete NAME", noun)})
+}
+
+// showing makes the show command of a noun.
+func (a *app) showing(noun catalog.Noun, more func(cmd *cobra.Command) func(ctx context.Context, name string) (bool, error)) *cobra.Command {
+	cmd := &cobra.Command{Use: "show NAME", Short: "tell all about one", ValidArgsFunction: a.completeNames(noun)}
+	name := nameFlag(cmd, noun != catalog.Cluster)
+	raw := cmd.Flags().BoolP("raw", "R", false, "print JSON")
+	var extra func(context.Context, string) (bool, error)
+	if more != nil {
+		extra = more(cmd)
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		n, err := name(args)
+		if err != nil {
+			return err
+		}
+		if extra != nil {
+			if done, err := extra(cmd.Context(), n); done || err != nil {
+				return err
+			}
+		}
+		rep, err := ask(cmd.Context(), a, inventory, string(noun), "show", &inventoryv1.ShowRequest{Name: n}, &inventoryv1.ShowReply{})
+		if err != nil {
+			return err
+		}
+		if *raw {
+			a.output = "json"
+		}
+		a.warnOld(rep.MayBeOld)
+		return a.printObject(rep.Object, rep.Names)
+	}
+	return cmd
+}
+
+func (a *app) warnOld(old bool) {
+	if old {
+		fmt.Fprintln(a.err, "luna: the bus keeps nothing just now; this answer may be old")
+	}
+}
+
+// listing makes the list command of a noun.
+func (a *app) listing(noun catalog.Noun) *cobra.Command {
+	cmd := &cobra.Command{Use: "list", Short: "list all", Args: cobra.NoArgs}
+	group := new(string)
+	if noun == catalog.Node {
+		group = cmd.Flags().StringP("group", "g", "", "only nodes of this `group`")
+	}
+	one := cmd.Flags().BoolP("one", "1", false, "only names, one a line")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		all, names, err := a.list(cmd.Context(), noun, *group)
+		if err != nil {
+			return err
+		}
+		return a.printList(noun, all, names, *one)
+	}
+	return cmd
+}
+
+// list reads all pages.
+func (a *app) list(ctx context.Context, noun catalog.Noun, group string) ([]*inventoryv1.Object, map[string]string, error) {
+	var (
+		all   []*inventoryv1.Object
+		names = map[string]string{}
+		after string
+	)
+	for range 10000 {
+		rep, err := ask(ctx, a, inventory, string(noun), "list", &inventoryv1.ListRequest{Group: group, After: after}, &inventoryv1.ListReply{})
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, rep.Objects...)
+		for id, n := range rep.Names {
+			names[id] = n
+		}
+		if rep.Next == "" {
+			a.warnOld(rep.MayBeOld)
+			return all, names, nil
+		}
+		after = rep.Next
+	}
+	return nil, nil, fault.Unavailablef("the list does not end")
+}
+
+// completeNames offers the names of a noun's objects to the shell.
+func (a *app) completeNames(noun catalog.Noun) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 || noun == catalog.Cluster {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		all, _, err := a.list(cmd.Context(), noun, "")
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		var names []string
+		for _, o := range all {
+			_, m := catalog.Unwrap(o)
+			names = append(names, catalog.NameOf(m))
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
