@@ -1,0 +1,75 @@
+# Luna. `make setup` and `make build` prepare a machine; `make demo` boots a
+# room of virtual machines; `make test` runs everything that must hold.
+
+SERVICES := inventory image-packer torrent-seeder dhcp dns bootscript switch-poller power
+BINARIES := luna luna-head luna-agent luna-setup luna-demo $(addprefix luna-,$(SERVICES))
+TAGS     := nosqlite disable_libutp
+MODULES  := ./proto/... ./pkg/... ./services/...
+TOOLS    := $(CURDIR)/.tools/bin
+export PATH := $(TOOLS):$(PATH)
+export GOFLAGS := -buildvcs=false
+GOBUILD  := CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' -ldflags '-s -w'
+
+NODES ?= 2
+TEST  ?=
+
+.PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room demo bench clean
+
+all: build
+
+## setup: Debian packages and tools that building, testing and the demo need
+setup: packages tools
+
+packages:
+	deploy/room/install-packages.sh
+
+tools: $(TOOLS)/buf
+
+$(TOOLS)/buf: deploy/tools/go.mod deploy/tools/go.sum
+	mkdir -p $(TOOLS)
+	cd deploy/tools && GOWORK=off GOBIN=$(TOOLS) go install tool
+	cd proto && GOWORK=off go build -o $(TOOLS)/protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go
+	touch $@
+
+## build: every binary into bin/, the loaders into deploy/loaders/
+build: loaders
+	mkdir -p bin
+	$(GOBUILD) -o bin/ $(addprefix ./services/cmd/,$(BINARIES))
+	$(GOBUILD) -o bin/nats-server github.com/nats-io/nats-server/v2
+
+loaders:
+	mkdir -p deploy/loaders
+	@test -f /usr/lib/ipxe/undionly.kpxe || { echo "the package ipxe is missing: run 'make setup'" >&2; exit 1; }
+	cp -u /usr/lib/ipxe/undionly.kpxe /usr/lib/ipxe/ipxe.efi /usr/lib/ipxe/snponly.efi /usr/lib/ipxe/ipxe.lkrn deploy/loaders/
+
+## images: one container image a service, FROM scratch
+images: build
+	deploy/images.sh $(SERVICES)
+
+## proto: generated code of the messages, and the baseline that changes are compared with
+proto: tools
+	cd proto && buf generate && buf build -o baseline.binpb
+
+## rights: the server's rights from pkg/bus/rights.go
+rights:
+	go run ./services/cmd/luna-setup rights > deploy/nats/rights.conf
+
+## verify: everything that can be checked without running it
+verify: tools
+	deploy/verify.sh '$(TAGS)' $(MODULES)
+
+## test: everything that must hold; TEST='-run Name' chooses
+test: setup verify build test-unit test-room
+
+test-unit:
+	go test -race -tags '$(TAGS)' -timeout 15m $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v /services/integration)
+
+test-room: build
+	go test -race -tags '$(TAGS)' -timeout 40m -p 1 -count 1 $(TEST) ./services/integration/...
+
+## demo: a room with a head and NODES machines that boot their image
+demo: packages build
+	bin/luna-demo --nodes $(NODES)
+
+clean:
+	rm -rf bin deploy/loaders .tools
