@@ -1,0 +1,141 @@
+package module
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Choice is what an initrd gets of a Set.
+type Choice struct {
+	// Paths of the modules with all they depend on, sorted.
+	Paths []string
+	// Missing names modules that were asked for, and that are neither there nor built into the kernel.
+	Missing []string
+}
+
+// Choose returns the drivers that a machine can need until its system runs, and the modules in ask by name. A name with
+// "-" before it is left out, also where others depend on it.
+func (s *Set) Choose(ask []string) (Choice, error) {
+	c := chooser{Set: s, without: make(map[string]bool), chosen: make(map[string]bool)}
+	var names []string
+	for _, name := range ask {
+		if rest, ok := strings.CutPrefix(name, "-"); ok {
+			c.without[canonical(rest)] = true
+		} else if name != "" {
+			names = append(names, canonical(name))
+		}
+	}
+	for _, file := range slices.Sorted(maps.Keys(s.deps)) {
+		ok, err := c.wants(file)
+		if err != nil {
+			return Choice{}, err
+		}
+		if ok {
+			c.add(file)
+		}
+	}
+	var choice Choice
+	for _, name := range names {
+		switch file, ok := s.path[name]; {
+		case ok:
+			c.add(file)
+		case !s.builtin[name]:
+			choice.Missing = append(choice.Missing, name)
+		}
+	}
+	choice.Paths = slices.Sorted(maps.Keys(c.chosen))
+	return choice, nil
+}
+
+type chooser struct {
+	*Set
+	without map[string]bool
+	chosen  map[string]bool
+}
+
+// add chooses the module, what it depends on, and what its softdeps name.
+func (c chooser) add(file string) {
+	if c.chosen[file] || c.without[Name(file)] {
+		return
+	}
+	c.chosen[file] = true
+	for _, need := range c.deps[file] {
+		c.add(need)
+	}
+	for _, name := range c.soft[Name(file)] {
+		if need, ok := c.path[name]; ok {
+			c.add(need)
+		}
+	}
+}
+
+// wants tells whether the module belongs into every initrd. A module that the kernel's own tree does not place is
+// judged by what it uses.
+func (c chooser) wants(file string) (bool, error) {
+	place, ok := strings.CutPrefix(file, "kernel/")
+	if !ok {
+		if place, ok = placeOf(file); !ok {
+			data, err := c.Load(file)
+			if err != nil {
+				return false, err
+			}
+			return drives(data)
+		}
+	}
+	return belongs(place), nil
+}
+
+// placeOf finds the kernel's directories in the path of a module built apart, as in
+// extra/mlnx-ofa_kernel/drivers/net/ethernet/mellanox/mlx5/core/mlx5_core.ko.
+func placeOf(file string) (string, bool) {
+	for _, top := range []string{"drivers/", "fs/", "net/", "crypto/"} {
+		if i := strings.Index("/"+file, "/"+top); i >= 0 {
+			return file[i:], true
+		}
+	}
+	return "", false
+}
+
+// belongs matches the module's place in the kernel's tree with the longest entry of places.
+func belongs(file string) bool {
+	dir, name := path.Dir(file), Name(file)
+	if only, ok := single[dir]; ok {
+		return slices.Contains(only, name)
+	}
+	for ; dir != "."; dir = path.Dir(dir) {
+		if in, ok := places[dir]; ok {
+			return in
+		}
+	}
+	arch := strings.Split(file, "/")
+	return len(arch) > 3 && arch[0] == "arch" && arch[2] == "crypto" && slices.Contains(ciphers, name)
+}
+
+// drives tells by the kernel functions that a module uses whether it is a driver of a network card, a disk controller
+// or a fabric, and no wireless or graphics driver.
+func drives(data []byte) (bool, error) {
+	uses, err := imports(data)
+	if err != nil {
+		return false, fmt.Errorf("read module: %w", err)
+	}
+	driver := false
+	for _, u := range uses {
+		for _, prefix := range []string{"wiphy_", "ieee80211_", "cfg80211_", "drm_", "snd_"} {
+			if strings.HasPrefix(u, prefix) {
+				return false, nil
+			}
+		}
+		driver = driver || slices.Contains(driverCalls, u)
+	}
+	return driver, nil
+}
+
+var driverCalls = []string{
+	"alloc_etherdev_mqs", "alloc_netdev_mqs", "register_netdev", "register_netdevice",
+	"scsi_add_host_with_dma", "sas_register_ha", "ata_host_activate", "nvme_init_ctrl", "fc_remote_port_add",
+	"blk_mq_alloc_tag_set", "__blk_mq_alloc_disk", "__blk_alloc_disk", "register_blkdev", "__register_blkdev",
+	"ib_register_device", "ipmi_add_smi", "register_filesystem",
+}
