@@ -1,0 +1,56 @@
+package ipxe
+
+import (
+	"fmt"
+	"strings"
+)
+
+// MaxLine is the longest command line that an x86 kernel takes, in bytes.
+const MaxLine = 2047
+
+type word struct{ name, text string }
+
+// check refuses what is not one harmless word.
+func check(words ...word) error {
+	for _, w := range words {
+		if w.text == "" || strings.HasPrefix(w.text, "#") || hasBad(w.text) || strings.ContainsAny(w.text, " \"'\\") {
+			return fmt.Errorf("%s %q cannot stand in a boot script", w.name, w.text)
+		}
+	}
+	return nil
+}
+
+// hasBad tells of characters that end a line, are not printable ASCII, or make
+// iPXE put a setting in.
+func hasBad(s string) bool {
+	return strings.Contains(s, "${") || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
+}
+
+// CheckLine refuses a kernel command line that iPXE would read as more than
+// arguments, or that is too long.
+func CheckLine(line string) error {
+	if len(line) > MaxLine {
+		return fmt.Errorf("the kernel command line has %d bytes, more than %d", len(line), MaxLine)
+	}
+	if hasBad(line) {
+		return fmt.Errorf("the kernel options hold a line end, ${ or a character that is not ASCII")
+	}
+	for w := range strings.FieldsSeq(line) {
+		if w == "&&" || w == "||" || strings.HasPrefix(w, "#") {
+			return fmt.Errorf("the kernel option %q means something else to iPXE", w)
+		}
+	}
+	return nil
+}
+
+// plain makes a sentence fit for echo.
+func plain(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || strings.ContainsRune("$&|#", r) {
+			return ' '
+		}
+		return r
+	}, s)
+	s = strings.Join(strings.Fields(s), " ")
+	return s[:min(len(s), 500)]
+}

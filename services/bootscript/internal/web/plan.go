@@ -1,0 +1,28 @@
+package web
+
+import (
+	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/projection"
+	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+	"github.com/luna-hpc/luna/services/bootscript/internal/plan"
+	"github.com/luna-hpc/luna/services/bootscript/internal/shelf"
+)
+
+// Planner makes plans from what this head holds.
+type Planner struct {
+	Shelf *shelf.Shelf
+	Head  string
+}
+
+// Of returns the plan of a node. What cannot stand in a script is a reason
+// not to boot as well.
+func (p Planner) Of(tx *projection.Tx, n *inventoryv1.Node) (plan.Plan, error) {
+	made, err := plan.Of(catalog.Of(tx), n, p.Head, func(id string) (*imagepackerv1.Release, string, error) {
+		return p.Shelf.Current(tx, id)
+	})
+	if err == nil && made.Reason == "" {
+		made.Reason = made.Check()
+	}
+	return made, err
+}
