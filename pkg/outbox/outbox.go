@@ -33,6 +33,8 @@ type Outbox struct {
 	log  *slog.Logger
 	// applied waits until the service's own state shows a sequence of a stream.
 	applied func(ctx context.Context, stream string, seq uint64) error
+	// before makes the bus ready for an entry; it may run more than once for one.
+	before func(ctx context.Context, e Entry) error
 
 	mu    sync.Mutex
 	added chan struct{}
@@ -59,6 +61,11 @@ func Open(path string, conn *bus.Conn, log *slog.Logger, applied func(ctx contex
 	}
 	return &Outbox{db: db, conn: conn, log: log, applied: applied, added: make(chan struct{}, 1)}, nil
 }
+
+// Before sets what must be done on the bus before an entry is published, such
+// as storing the files that it names. It is called again when it failed, or
+// when the process ended before the acknowledgement. Set it before Run.
+func (o *Outbox) Before(do func(ctx context.Context, e Entry) error) { o.before = do }
 
 // Put keeps entries, synced to disk when it returns. Missing ids and times are made.
 func (o *Outbox) Put(entries ...Entry) error {
@@ -169,6 +176,11 @@ func (o *Outbox) first() (key []byte, e Entry, err error) {
 func (o *Outbox) publish(ctx context.Context, e Entry) error {
 	if err := o.conn.Up(); err != nil {
 		return err
+	}
+	if o.before != nil {
+		if err := o.before(ctx, e); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

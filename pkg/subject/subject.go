@@ -116,3 +116,8 @@ func IsLease(s string) bool { return strings.HasPrefix(s, "luna.evt.dhcp.lease."
 
 // IsUnknown reports whether a subject is that of an unknown machine.
 func IsUnknown(s string) bool { return strings.HasPrefix(s, "luna.evt.bootscript.unknown.") }
+
+// ParseRelease returns the osimage id of a release's subject; ok is false for any other.
+func ParseRelease(s string) (osimageID string, ok bool) {
+	return strings.CutPrefix(s, "luna.evt.image-packer.release.")
+}
