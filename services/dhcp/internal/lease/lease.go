@@ -1,0 +1,73 @@
+// Package lease keeps the addresses that strangers use for a while.
+package lease
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/luna-hpc/luna/pkg/outbox"
+	"github.com/luna-hpc/luna/pkg/subject"
+	"github.com/luna-hpc/luna/pkg/wire"
+	dhcpv1 "github.com/luna-hpc/luna/proto/dhcp/v1"
+	"github.com/luna-hpc/luna/services/dhcp/internal/plan"
+)
+
+// slack is how much longer than its lease an event stays on the bus, so that
+// clocks may differ a little; readers go by the lease's own end.
+const slack = time.Hour
+
+// Lease is an address that a stranger may use until a time.
+type Lease struct {
+	MAC       plan.MAC
+	Addr      netip.Addr
+	NetworkID string
+	Head      string
+	Hostname  string
+	Granted   time.Time
+	Expires   time.Time
+	// offered says that the address was not yet asked for; it is not written anywhere.
+	offered bool
+}
+
+// Live tells whether the lease holds at a time.
+func (l Lease) Live(now time.Time) bool { return l.Expires.After(now) }
+
+// Proto returns the lease as a message.
+func (l Lease) Proto() *dhcpv1.Lease {
+	return &dhcpv1.Lease{
+		Mac: l.MAC.String(), Address: l.Addr.String(), NetworkId: l.NetworkID, Head: l.Head, Hostname: l.Hostname,
+		GrantedAt: l.Granted.UTC().Format(time.RFC3339Nano), ExpiresAt: l.Expires.UTC().Format(time.RFC3339Nano),
+	}
+}
+
+// Parse reads a lease from a message.
+func Parse(m *dhcpv1.Lease) (l Lease, err error) {
+	var ok bool
+	if l.MAC, ok = plan.ParseMAC(m.Mac); !ok {
+		return l, fmt.Errorf("lease has no MAC: %q", m.Mac)
+	}
+	if l.Addr, err = netip.ParseAddr(m.Address); err != nil {
+		return l, fmt.Errorf("lease of %s: %w", m.Mac, err)
+	}
+	if l.Granted, err = time.Parse(time.RFC3339Nano, m.GrantedAt); err != nil {
+		return l, fmt.Errorf("lease of %s: %w", m.Mac, err)
+	}
+	if l.Expires, err = time.Parse(time.RFC3339Nano, m.ExpiresAt); err != nil {
+		return l, fmt.Errorf("lease of %s: %w", m.Mac, err)
+	}
+	l.NetworkID, l.Head, l.Hostname = m.NetworkId, m.Head, m.Hostname
+	return l, nil
+}
+
+// Entry returns the event that tells the bus of the lease.
+func (l Lease) Entry(now time.Time) (outbox.Entry, error) {
+	data, err := wire.Marshal(l.Proto())
+	if err != nil {
+		return outbox.Entry{}, fmt.Errorf("encode lease of %s: %w", l.MAC, err)
+	}
+	ttl := max(l.Expires.Sub(now), 0) + slack
+	mac := strings.ReplaceAll(l.MAC.String(), ":", "")
+	return outbox.Entry{Subject: subject.Lease(mac), Data: data, TTL: ttl.Round(time.Second), Made: now}, nil
+}
