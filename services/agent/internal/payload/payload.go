@@ -1,0 +1,220 @@
+// Package payload installs a release: segments are unpacked as they arrive, while others are still coming.
+package payload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/luna-hpc/luna/pkg/release"
+	"github.com/luna-hpc/luna/pkg/swarm"
+	"github.com/luna-hpc/luna/services/agent/internal/download"
+	"github.com/luna-hpc/luna/services/agent/internal/report"
+	"github.com/luna-hpc/luna/services/agent/internal/sysroot"
+)
+
+// The steps that an installation reports.
+const (
+	downloadStep = "install.download"
+	unpackStep   = "install.unpack"
+)
+
+// Head is where manifest and torrent come from. *head.Head is one.
+type Head interface {
+	Manifest(context.Context, release.Digest) (*release.Manifest, []byte, error)
+	Torrent(context.Context, release.Digest) (torrent []byte, pieces string, err error)
+	FileURL(release.Digest) string
+	TorrentURL(release.Digest) string
+}
+
+// Unpacker makes the tree. *release.Unpacker is one.
+type Unpacker interface {
+	Segment(context.Context, release.Segment, io.Reader) error
+	Finish() error
+	Stats() (files, bytes int64)
+	Refused() map[string]int
+}
+
+// Payload installs releases below Root.
+type Payload struct {
+	Head Head
+	// Follow makes a payload come and tells of it, until all is there.
+	Follow func(context.Context, download.Request, func(download.Event) error) error
+	// Dir is where the segments lie, Root where the tree goes.
+	Dir, Root string
+	// Allowed is the only release that may be installed; empty allows any.
+	Allowed release.Digest
+	// Unpacker returns one for a manifest.
+	Unpacker func(root string, m *release.Manifest) Unpacker
+	// Measure returns what space there is, Held what segments take of it already.
+	Measure func(dir string) (sysroot.Space, error)
+	Held    func(dir string) (int64, error)
+	Report  *report.Reporter
+	Log     *slog.Logger
+	// Pause is the time between tries of what failed.
+	Pause time.Duration
+}
+
+// work is the installation of one release.
+type work struct {
+	*Payload
+	manifest *release.Manifest
+	segments map[string]release.Segment
+	request  download.Request
+	tried    string
+	unpacker Unpacker
+	began    time.Time
+	last     swarm.Stats
+	watch    watch
+	unpack   unpacking
+}
+
+// Install installs the release that manifest names. It goes on trying while
+// the head is away; it fails when the head refuses, when the release does not
+// fit, and when the release is not what its digests say.
+func (p *Payload) Install(ctx context.Context, manifest, torrent release.Digest) error {
+	w := &work{Payload: p, began: time.Now()}
+	w.watch = newWatch(w.began)
+	w.tried = "GET " + p.Head.TorrentURL(torrent)
+	p.Report.Started(ctx, downloadStep, w.tried)
+	if err := w.prepare(ctx, manifest, torrent); err != nil {
+		p.Report.Ended(ctx, downloadStep, time.Since(w.began), report.Result{Tried: w.tried}, err)
+		return err
+	}
+	return w.install(ctx)
+}
+
+func (w *work) prepare(ctx context.Context, manifest, torrent release.Digest) error {
+	if w.Allowed != "" && manifest != w.Allowed {
+		return fmt.Errorf("the install script wants release %s, the kernel command line allows only %s", manifest, w.Allowed)
+	}
+	err := w.persist(ctx, func() (err error) {
+		w.manifest, _, err = w.Head.Manifest(ctx, manifest)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = w.persist(ctx, func() (err error) {
+		w.request.Torrent, w.request.Pieces, err = w.Head.Torrent(ctx, torrent)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.match(); err != nil {
+		return err
+	}
+	w.unpacker = w.Unpacker(w.Root, w.manifest)
+	return w.fits()
+}
+
+// match makes sure that torrent and manifest are of one release.
+func (w *work) match() error {
+	_, names, err := swarm.Segments(w.request.Torrent)
+	if err != nil {
+		return fmt.Errorf("%s: %w", w.tried, err)
+	}
+	w.segments = make(map[string]release.Segment, len(names))
+	for _, s := range w.manifest.Segments {
+		w.segments[s.Digest.Hex()] = s
+	}
+	slices.Sort(names)
+	if !slices.Equal(names, slices.Sorted(maps.Keys(w.segments))) {
+		return fmt.Errorf("%s: torrent and manifest are of different releases", w.tried)
+	}
+	return nil
+}
+
+func (w *work) fits() error {
+	space, err := w.Measure(w.Root)
+	if err != nil {
+		return err
+	}
+	held, err := w.Held(w.Dir)
+	if err != nil {
+		return err
+	}
+	return space.Check(w.Root, sysroot.Need{Unpacked: w.manifest.Unpacked, Payload: max(0, w.manifest.Size()-held)})
+}
+
+// install has segments come and unpacks each in its own goroutine, as many at
+// a time as there are processors.
+func (w *work) install(ctx context.Context) error {
+	group, inner := errgroup.WithContext(ctx)
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	downloaded := false
+	group.Go(func() error {
+		err := w.Follow(inner, w.request, func(e download.Event) error {
+			if e.Stats != nil {
+				w.progress(inner, *e.Stats)
+				return nil
+			}
+			segment, ok := w.segments[e.Segment]
+			if !ok {
+				return fmt.Errorf("segment %s is not in the manifest", e.Segment)
+			}
+			w.unpack.start(inner, w)
+			group.Go(func() error { return w.segment(inner, segment, slots) })
+			return nil
+		})
+		if err == nil {
+			downloaded = true
+			w.downloaded(ctx, nil)
+		}
+		return err
+	})
+	err := group.Wait()
+	cause := w.unpack.failure()
+	if cause != nil {
+		err = cause
+	} else if err == nil {
+		err = w.unpacker.Finish()
+	}
+	w.unpack.end(ctx, w, err)
+	if !downloaded && cause != nil {
+		w.downloaded(ctx, errors.New("stopped, since unpacking failed"))
+	} else if !downloaded {
+		w.downloaded(ctx, err)
+	}
+	return err
+}
+
+func (w *work) segment(ctx context.Context, s release.Segment, slots chan struct{}) error {
+	select {
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	f, err := os.Open(filepath.Join(w.Dir, s.Digest.Hex()))
+	if err != nil {
+		return fmt.Errorf("unpack segment %s: %w", s.Digest, err)
+	}
+	defer f.Close()
+	if err := w.unpacker.Segment(ctx, s, f); err != nil {
+		w.unpack.fail(err)
+		return err
+	}
+	return nil
+}
+
+// downloaded reports how the download ended.
+func (w *work) downloaded(ctx context.Context, err error) {
+	w.Report.Ended(ctx, downloadStep, time.Since(w.began), report.Result{Tried: w.tried, Values: map[string]string{
+		"bytes_total":      strconv.FormatInt(w.last.Total, 10),
+		"bytes_from_head":  strconv.FormatInt(w.last.FromHead, 10),
+		"bytes_from_peers": strconv.FormatInt(w.last.FromPeers, 10),
+	}}, err)
+}
