@@ -33,7 +33,7 @@ func (s *Seeder) checkAll(ctx context.Context) {
 				t.log.Error("segment cannot be offered", "segment", t.store.segments[seg].hex, "err", err)
 			}
 		}
-		if s.cfg.Fetch {
+		if t.fetches {
 			t.fetch()
 		}
 	}
@@ -72,7 +72,7 @@ func (s *Seeder) checkSegment(ctx context.Context, t *seeded, seg int, known map
 			known[key] = c
 		}
 	}
-	if s.cfg.Fetch && id == (fileID{}) && !t.resumed[seg] {
+	if t.fetches && id == (fileID{}) && !t.resumed[seg] {
 		return t.resume(ctx, seg)
 	}
 	if id == t.seen[seg] {

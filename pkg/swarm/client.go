@@ -52,7 +52,7 @@ func newClient(listen netip.AddrPort, lim limits, cb torrent.Callbacks, log *slo
 	bindTo(cfg, listen.Addr())
 	cl, err := torrent.NewClient(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("listen for peers on %s: %w", listen, err)
+		return nil, fmt.Errorf("listen for peers on port %d: %w", listen.Port(), err)
 	}
 	if local := listen.Addr(); local.IsValid() && !local.IsUnspecified() {
 		cl.AddDialer(torrent.NetworkDialer{Network: "tcp", Dialer: dialFrom(local)})

@@ -19,6 +19,7 @@ type seeded struct {
 	store   *store
 	torrent *torrent.Torrent
 	wanted  Wanted // guarded by the seeder's mu
+	fetches bool
 	log     *slog.Logger
 	full    chan int // segments that were fetched whole
 	cancel  context.CancelFunc
@@ -34,7 +35,7 @@ type seeded struct {
 }
 
 func newSeeded(dir string, l *layout, w Wanted, log *slog.Logger) *seeded {
-	t := &seeded{wanted: w, log: log.With("torrent", l.hash.HexString()),
+	t := &seeded{wanted: w, fetches: w.Fetch, log: log.With("torrent", l.hash.HexString()),
 		full: make(chan int, len(l.segments)), seen: make([]fileID, len(l.segments)),
 		resumed: make([]bool, len(l.segments))}
 	t.store = newStore(dir, l, t.queue)

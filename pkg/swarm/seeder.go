@@ -20,8 +20,6 @@ type SeederConfig struct {
 	Dir string
 	// Listen is the address of the BitTorrent port; the zero address is all addresses.
 	Listen netip.AddrPort
-	// Fetch lets segments that Dir lacks be fetched from other heads and nodes; Dir is only read without.
-	Fetch bool
 	// Peers limits the connections of one torrent; 0 is 1000.
 	Peers int
 	// Recheck is how often Dir is looked at for segments that came, changed or went; 0 is 30 s.
@@ -35,6 +33,8 @@ type Wanted struct {
 	Torrent []byte
 	// Trackers are announced to: those of other heads, the own needs no word.
 	Trackers []string
+	// Fetch lets segments that Dir lacks be fetched from other heads and nodes; Dir is only read without.
+	Fetch bool
 	// Current puts the torrent before others when segments are checked.
 	Current bool
 }
@@ -121,7 +121,7 @@ func (s *Seeder) Set(wanted map[InfoHash]Wanted) error {
 	}
 	for hash, t := range s.torrents {
 		w, ok := wanted[hash]
-		if ok && slices.Equal(w.Trackers, t.wanted.Trackers) {
+		if ok && slices.Equal(w.Trackers, t.wanted.Trackers) && w.Fetch == t.wanted.Fetch {
 			t.wanted = w
 			continue
 		}
@@ -155,7 +155,7 @@ func (s *Seeder) add(hash InfoHash, w Wanted) error {
 	}
 	t := newSeeded(s.cfg.Dir, l, w, s.cfg.Log)
 	t.torrent, _ = s.client.AddTorrentOpt(torrent.AddTorrentOpts{
-		InfoHash: hash, InfoBytes: l.infoBytes, Storage: t.store, DisallowDataDownload: !s.cfg.Fetch,
+		InfoHash: hash, InfoBytes: l.infoBytes, Storage: t.store, DisallowDataDownload: !w.Fetch,
 	})
 	if t.torrent.Info() == nil {
 		t.torrent.Drop()

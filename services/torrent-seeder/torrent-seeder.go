@@ -1,0 +1,80 @@
+// Package torrentseeder is the service that seeds every kept release from a head.
+package torrentseeder
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+
+	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/projection"
+	"github.com/luna-hpc/luna/pkg/run"
+	"github.com/luna-hpc/luna/services/torrent-seeder/internal/kept"
+	"github.com/luna-hpc/luna/services/torrent-seeder/internal/seed"
+	"github.com/luna-hpc/luna/services/torrent-seeder/internal/web"
+)
+
+// Name is the service's name on the bus and of its folder.
+const Name = "torrent-seeder"
+
+// Config is what the seeder can be told.
+type Config struct {
+	// Listen is the address of HTTP and BitTorrent; unset is all.
+	Listen netip.Addr `yaml:"listen"`
+	// Port of HTTP; 0 is the cluster's server_port.
+	Port uint16 `yaml:"port"`
+	// PeerPort is the BitTorrent port.
+	PeerPort uint16 `yaml:"peer_port"`
+	// Payload is the directory of segments; empty is payload below the head's data directory.
+	Payload string `yaml:"payload"`
+	// Fetch lets segments that another head packed be fetched into it.
+	Fetch bool `yaml:"fetch"`
+	// Clients is how many segments are sent over HTTP at a time.
+	Clients int `yaml:"clients"`
+}
+
+// Default returns the configuration of a head.
+func Default() Config { return Config{PeerPort: 7052, Fetch: true, Clients: 64} }
+
+// New returns the service.
+func New(cfg Config, d run.Deps) (run.Task, error) {
+	if cfg.Clients < 1 {
+		return nil, fmt.Errorf("clients is %d, needs to be 1 or more", cfg.Clients)
+	}
+	dir, err := d.Dir(Name)
+	if err != nil {
+		return nil, err
+	}
+	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log, catalog.Fold(catalog.Cluster), kept.Fold())
+	if err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	files, err := kept.OpenFiles(filepath.Join(dir, "files"), kept.Bucket{Conn: d.Bus}, d.Log)
+	if err != nil {
+		return nil, err
+	}
+	payload := cfg.Payload
+	if payload == "" {
+		payload = filepath.Join(d.Data, "payload")
+	}
+	s := seed.New(seed.Options{State: state, Files: files, Payload: payload,
+		Listen: netip.AddrPortFrom(cfg.Listen, cfg.PeerPort), Head: d.Head, Fetch: cfg.Fetch, Log: d.Log})
+	d.Metrics.MustRegister(s)
+	return run.NewGroup(Name, state, s, listener(cfg, s, d)), nil
+}
+
+// listener serves HTTP on the configured port, or where the cluster wants it.
+func listener(cfg Config, s *seed.Seed, d run.Deps) *web.Listener {
+	port := s.Port
+	if cfg.Port != 0 {
+		port = func() (uint16, <-chan struct{}) { return cfg.Port, nil }
+	}
+	segments := func() web.Segments {
+		if seeder := s.Seeder(); seeder != nil {
+			return seeder
+		}
+		return nil
+	}
+	handler := web.New(web.Options{Torrents: s, Segments: segments, Tracker: s.Tracker(), Clients: cfg.Clients, Metrics: d.Metrics})
+	return &web.Listener{Addr: cfg.Listen, Port: port, Handler: handler, Log: d.Log}
+}
