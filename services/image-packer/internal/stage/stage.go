@@ -1,0 +1,282 @@
+// Package stage builds a small root file system out of files of an image.
+package stage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/luna-hpc/luna/services/image-packer/internal/library"
+	"github.com/luna-hpc/luna/services/image-packer/internal/tree"
+)
+
+// Stage is a directory that becomes an initrd. Files taken from the image lie where the image has them, behind the
+// same links.
+type Stage struct {
+	// Root is the directory itself, as a tree to look things up in.
+	Root tree.Tree
+
+	image tree.Tree
+	libs  *library.Resolver
+	taken map[string]bool
+}
+
+// New returns an empty stage in dir, which exists, with the links of the image's own top level (bin to usr/bin).
+func New(dir string, image tree.Tree) (*Stage, error) {
+	libs, err := library.NewResolver(image)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stage{Root: tree.Tree(dir), image: image, libs: libs, taken: make(map[string]bool)}
+	for _, top := range []string{"usr/bin", "usr/sbin", "usr/lib", "bin", "sbin", "lib", "lib64"} {
+		if err := s.dirOf(top + "/x"); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Libraries returns the resolver of the image's libraries.
+func (s *Stage) Libraries() *library.Resolver { return s.libs }
+
+// Add takes the file, or the empty directory, called name in the image with the links that lead to it. A program
+// brings its libraries and its loader, a script its interpreter. A missing name is fs.ErrNotExist.
+func (s *Stage) Add(name string) error {
+	real, links, err := s.image.Trace(name)
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		if err := s.link(l); err != nil {
+			return err
+		}
+	}
+	if s.taken[real] {
+		return nil
+	}
+	s.taken[real] = true
+	host := s.image.Host(real)
+	info, err := os.Lstat(host)
+	if err != nil {
+		return err
+	}
+	switch {
+	case info.IsDir():
+		return os.MkdirAll(s.Root.Host(real), 0o755)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no file", host)
+	}
+	if err := s.copy(real, info.Mode().Perm()); err != nil {
+		return err
+	}
+	return s.needs(real, info.Mode())
+}
+
+// needs adds what an executable or a library cannot run without.
+func (s *Stage) needs(real string, mode fs.FileMode) error {
+	if interpreter, err := shebang(s.image.Host(real)); err != nil {
+		return err
+	} else if interpreter != "" && mode&0o111 != 0 {
+		if err := s.Add(interpreter); err != nil {
+			return fmt.Errorf("%s is a script: %w", real, err)
+		}
+	}
+	libs, err := s.libs.Needs(real)
+	if err != nil {
+		return err
+	}
+	for _, lib := range libs {
+		if err := s.Add(lib); err != nil {
+			return fmt.Errorf("%s needs a library: %w", real, err)
+		}
+	}
+	return nil
+}
+
+// AddTree takes the directory called name with all files, links and directories in it, but no program's needs.
+func (s *Stage) AddTree(name string) error {
+	real, links, err := s.image.Trace(name)
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		if err := s.link(l); err != nil {
+			return err
+		}
+	}
+	return filepath.WalkDir(s.image.Host(real), func(host string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(string(s.image), host)
+		if err != nil {
+			return err
+		}
+		switch {
+		case d.IsDir():
+			return os.MkdirAll(s.Root.Host(rel), 0o755)
+		case d.Type()&fs.ModeSymlink != 0:
+			target, err := os.Readlink(host)
+			if err != nil {
+				return err
+			}
+			return s.link(tree.Link{Path: rel, Target: target})
+		case d.Type().IsRegular():
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			return s.copy(rel, info.Mode().Perm())
+		}
+		return nil
+	})
+}
+
+// Write makes the file name with this content, also in place of one that was taken.
+func (s *Stage) Write(name string, data []byte, mode fs.FileMode) error {
+	real, err := s.place(name)
+	if err != nil {
+		return err
+	}
+	s.taken[real] = true
+	if err := os.Remove(s.Root.Host(real)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.WriteFile(s.Root.Host(real), data, mode); err != nil {
+		return err
+	}
+	return os.Chmod(s.Root.Host(real), mode)
+}
+
+// Symlink makes the link name to target.
+func (s *Stage) Symlink(target, name string) error {
+	real, err := s.place(name)
+	if err != nil {
+		return err
+	}
+	return s.link(tree.Link{Path: real, Target: target})
+}
+
+// Mkdir makes the directory name with this mode, and those above it.
+func (s *Stage) Mkdir(name string, mode fs.FileMode) error {
+	real, err := s.place(name)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.Root.Host(real), 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(s.Root.Host(real), mode)
+}
+
+// Remove takes the file name out of the stage again.
+func (s *Stage) Remove(name string) error {
+	real, _, err := s.Root.Trace(name)
+	if err != nil {
+		return err
+	}
+	delete(s.taken, real)
+	return os.Remove(s.Root.Host(real))
+}
+
+// place makes the directory for name and returns name with the links on the way resolved.
+func (s *Stage) place(name string) (string, error) {
+	name = strings.TrimPrefix(path.Clean("/"+name), "/")
+	if err := s.dirOf(name); err != nil {
+		return "", err
+	}
+	dir, _, err := s.Root.Trace(path.Dir(name))
+	if err != nil {
+		return "", err
+	}
+	return path.Join(dir, path.Base(name)), nil
+}
+
+// dirOf makes the directories above name, as links where the image has links.
+func (s *Stage) dirOf(name string) error {
+	dir := path.Dir(name)
+	if dir == "." || s.Root.IsDir(dir) {
+		return nil
+	}
+	if err := s.dirOf(dir); err != nil {
+		return err
+	}
+	real, links, err := s.image.Trace(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		parent, _, err := s.Root.Trace(path.Dir(dir))
+		if err != nil {
+			return err
+		}
+		return os.MkdirAll(s.Root.Host(path.Join(parent, path.Base(dir))), 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		if err := s.link(l); err != nil {
+			return err
+		}
+	}
+	return os.MkdirAll(s.Root.Host(real), 0o755)
+}
+
+func (s *Stage) link(l tree.Link) error {
+	if err := os.MkdirAll(s.Root.Host(path.Dir(l.Path)), 0o755); err != nil {
+		return err
+	}
+	err := os.Symlink(l.Target, s.Root.Host(l.Path))
+	if errors.Is(err, fs.ErrExist) {
+		if target, readErr := os.Readlink(s.Root.Host(l.Path)); readErr == nil && target == l.Target {
+			return nil
+		}
+	}
+	return err
+}
+
+func (s *Stage) copy(real string, mode fs.FileMode) (err error) {
+	from, err := os.Open(s.image.Host(real))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	host := s.Root.Host(real)
+	if err := os.MkdirAll(filepath.Dir(host), 0o755); err != nil {
+		return err
+	}
+	to, err := os.OpenFile(host, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	if _, err := io.Copy(to, from); err != nil {
+		return err
+	}
+	return to.Chmod(mode)
+}
+
+// shebang returns the interpreter of a script, "" for everything else.
+func shebang(host string) (string, error) {
+	f, err := os.Open(host)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	head := make([]byte, 256)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return "", err
+	}
+	line, _, _ := bytes.Cut(head[:n], []byte("\n"))
+	rest, ok := bytes.CutPrefix(line, []byte("#!"))
+	words := strings.Fields(string(rest))
+	if !ok || len(words) == 0 {
+		return "", nil
+	}
+	return words[0], nil
+}
