@@ -1,0 +1,58 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Host is a namespace of its own with a card, eth0, on the room's switch: a place for strangers' clients, such
+// as dhclient, dig or aria2c, that costs no emulation.
+type Host struct {
+	*Namespace
+	room *Room
+	port string
+}
+
+// AddHost makes a host. Its card has an address only when addr is valid. Its namespace's name is the room's, a hyphen
+// and name.
+func (r *Room) AddHost(ctx context.Context, name string, mac net.HardwareAddr, addr netip.Prefix) (*Host, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, fmt.Errorf("add host %s: room %s is closed", name, r.name)
+	}
+	ns, err := newNamespace(ctx, r.name+"-"+name)
+	if err != nil {
+		return nil, fmt.Errorf("add host %s: %w", name, err)
+	}
+	h := &Host{Namespace: ns, room: r, port: fmt.Sprintf("host%d", len(r.hosts))}
+	if err := h.connect(mac, addr); err != nil {
+		return nil, errors.Join(fmt.Errorf("add host %s: %w", name, err), ns.remove())
+	}
+	r.hosts = append(r.hosts, h)
+	return h, nil
+}
+
+func (h *Host) connect(mac net.HardwareAddr, addr netip.Prefix) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.HardwareAddr, attrs.Namespace = "eth0", mac, netlink.NsFd(h.handle)
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: h.port, PeerNamespace: netlink.NsFd(h.room.handle)}
+	if err := h.links.LinkAdd(veth); err != nil {
+		return fmt.Errorf("make cable: %w", err)
+	}
+	if err := h.room.plug(h.port); err != nil {
+		return err
+	}
+	if !addr.IsValid() {
+		return h.up("eth0")
+	}
+	return h.give("eth0", addr)
+}
+
+// Bytes is what the host received and sent, counted at its port of the switch.
+func (h *Host) Bytes() (Traffic, error) { return h.room.portTraffic(h.port) }
