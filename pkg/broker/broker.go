@@ -20,7 +20,7 @@ const MaxPayload = 8 << 20
 
 // Options says how to run the server.
 type Options struct {
-	// Listen is its address, as 127.0.0.1:4222.
+	// Listen is its address, as 127.0.0.1:4222; port 0 is any free one.
 	Listen string
 	// Store is the directory of JetStream.
 	Store string
@@ -48,6 +48,9 @@ func Start(o Options) (*Broker, error) {
 	}
 	if err := ln.Close(); err != nil {
 		return nil, err
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
 	}
 	srv, err := server.NewServer(&server.Options{
 		ServerName: "luna", Host: host, Port: port, NoSigs: true, MaxPayload: MaxPayload,

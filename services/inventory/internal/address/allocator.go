@@ -8,8 +8,8 @@ import (
 
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
-	"github.com/luna-hpc/luna/services/inventory/internal/change"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+	"github.com/luna-hpc/luna/services/inventory/internal/change"
 )
 
 // RestTime is how long a freed address is not given away: the longest lease of

@@ -1,0 +1,232 @@
+// Package bench is where packs are done: one an image at a time.
+package bench
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/luna-hpc/luna/pkg/bus"
+	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/fault"
+	"github.com/luna-hpc/luna/pkg/outbox"
+	"github.com/luna-hpc/luna/pkg/projection"
+	"github.com/luna-hpc/luna/pkg/subject"
+	"github.com/luna-hpc/luna/pkg/wire"
+	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+	jobv1 "github.com/luna-hpc/luna/proto/job/v1"
+	"github.com/luna-hpc/luna/services/image-packer/internal/job"
+	"github.com/luna-hpc/luna/services/image-packer/internal/keep"
+	"github.com/luna-hpc/luna/services/image-packer/internal/pack"
+)
+
+// Bench takes pack commands and does them in the background; a run.Task.
+type Bench struct {
+	Conn   *bus.Conn
+	Log    *slog.Logger
+	State  *projection.State
+	Out    *outbox.Outbox
+	Shelf  *keep.Shelf
+	Packer *pack.Packer
+	// Keep is how many releases of an image are kept.
+	Keep int
+
+	mu      sync.Mutex
+	ctx     context.Context // the life of the packs; set by Run
+	jobs    sync.WaitGroup
+	packing map[string]string // osimage id → job id
+}
+
+// Applied returns what an outbox waits for: that a release is in the state.
+// Jobs are folded by nobody.
+func Applied(state *projection.State) func(context.Context, string, uint64) error {
+	return func(ctx context.Context, stream string, seq uint64) error {
+		if stream != subject.Images {
+			return nil
+		}
+		return state.WaitFor(ctx, stream, seq)
+	}
+}
+
+// Run lets packs be done until ctx ends; running ones are given up then.
+func (b *Bench) Run(ctx context.Context) error {
+	b.mu.Lock()
+	b.ctx = ctx
+	b.mu.Unlock()
+	<-ctx.Done()
+	b.mu.Lock()
+	b.ctx = nil
+	b.mu.Unlock()
+	b.jobs.Wait()
+	return nil
+}
+
+// Ready is nil: packs may be done at any time.
+func (b *Bench) Ready() error { return nil }
+
+// String returns "packs".
+func (b *Bench) String() string { return "packs" }
+
+// pack begins a pack and returns its job.
+func (b *Bench) pack(ctx context.Context, _ bus.Call, req *imagepackerv1.PackRequest) (*jobv1.JobReply, error) {
+	image, err := b.image(ctx, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	what := pack.What{Payload: req.Image || !req.Boot, Boot: req.Boot || !req.Image, CopyBoot: req.CopyBoot}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ctx == nil {
+		return nil, fault.Unavailablef("not done: the packer is stopping")
+	}
+	if id := b.packing[image.Id]; id != "" {
+		return nil, fault.Conflictf("osimage %s is being packed: `luna job follow image-packer %s`", image.Name, id)
+	}
+	if b.packing == nil {
+		b.packing = map[string]string{}
+	}
+	j := job.Start(b.Conn, b.Out, b.Log, "image-packer", "pack "+image.Name)
+	b.packing[image.Id] = j.ID()
+	life := b.ctx
+	b.jobs.Go(func() {
+		err := b.work(life, image, what, j)
+		b.mu.Lock()
+		delete(b.packing, image.Id)
+		b.mu.Unlock()
+		if err != nil {
+			b.Log.Warn("pack failed", "osimage", image.Name, "err", err)
+		}
+		j.End(err)
+	})
+	return &jobv1.JobReply{JobId: j.ID()}, nil
+}
+
+// image finds an image whose directory is on this head.
+func (b *Bench) image(ctx context.Context, name string) (*inventoryv1.Osimage, error) {
+	if err := b.refresh(ctx); err != nil {
+		return nil, err
+	}
+	var image *inventoryv1.Osimage
+	err := catalog.Read(b.State, func(v catalog.View) error {
+		o, err := v.Find(catalog.Osimage, name)
+		image = o.GetOsimage()
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case image == nil:
+		return nil, fault.NotFoundf("there is no osimage %q", name)
+	case image.Head != b.Packer.Head:
+		return nil, fault.Unavailablef("not done: the directory of osimage %s is on head %s, this is %s", name, image.Head, b.Packer.Head)
+	}
+	return image, checkDir(image.Path, image.Head)
+}
+
+// refresh waits until the state shows what the inventory holds now.
+func (b *Bench) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	stream, err := b.Conn.JS.Stream(ctx, subject.Inventory)
+	if err != nil {
+		return fault.Unavailablef("not done: the bus does not answer: %w", err)
+	}
+	return b.State.WaitFor(ctx, subject.Inventory, stream.CachedInfo().State.LastSeq)
+}
+
+// work packs, publishes and tidies up.
+func (b *Bench) work(ctx context.Context, image *inventoryv1.Osimage, what pack.What, j *job.Job) error {
+	shelf, err := b.Shelf.Of(image.Id)
+	if err != nil {
+		return err
+	}
+	r, err := b.Packer.Pack(ctx, image, what, current(shelf), j)
+	if err != nil {
+		return err
+	}
+	if err := b.publish(image, r); err != nil {
+		return err
+	}
+	j.Phase("publish", "")
+	if err := b.published(ctx, image.Id, r.Manifest); err != nil {
+		return err
+	}
+	return b.sweep(ctx, image.Id)
+}
+
+func current(rs *imagepackerv1.Releases) *imagepackerv1.Release {
+	for _, r := range rs.Releases {
+		if r.Manifest == rs.Current {
+			return r
+		}
+	}
+	return nil
+}
+
+// publish puts the new list of releases into the outbox.
+func (b *Bench) publish(image *inventoryv1.Osimage, r *imagepackerv1.Release) error {
+	rs, err := b.Shelf.Of(image.Id)
+	if err != nil {
+		return err
+	}
+	kept := rs.Releases[:0:0]
+	for _, old := range rs.Releases {
+		if old.Manifest != r.Manifest {
+			kept = append(kept, old)
+		}
+	}
+	kept = append(kept, r)
+	kept = kept[max(0, len(kept)-b.Keep):]
+	next := &imagepackerv1.Releases{OsimageId: image.Id, Current: r.Manifest, Releases: kept}
+	data, err := wire.Marshal(next)
+	if err != nil {
+		return fmt.Errorf("encode releases: %w", err)
+	}
+	return b.Out.Put(outbox.Entry{Subject: subject.Release(image.Id), Data: data})
+}
+
+// published waits until the bus has the release, however long it is away.
+func (b *Bench) published(ctx context.Context, osimageID, manifest string) error {
+	for {
+		changed := b.State.Changed()
+		if waiting := b.waiting(osimageID); !waiting {
+			if done, err := b.Shelf.Published(osimageID, manifest); err != nil || done {
+				return err
+			}
+		}
+		select {
+		case <-changed:
+		case <-time.After(time.Second): // the outbox tells nobody when it is empty
+		case <-ctx.Done():
+			return fault.Unavailablef("the packer was stopped; the release is kept and published later")
+		}
+	}
+}
+
+func (b *Bench) waiting(osimageID string) bool {
+	found := false
+	err := b.Out.Each(func(e outbox.Entry) { found = found || e.Subject == subject.Release(osimageID) })
+	return found || err != nil
+}
+
+// sweep removes what no kept release needs, unless another pack is running.
+func (b *Bench) sweep(ctx context.Context, mine string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id := range b.packing {
+		if id != mine {
+			return nil
+		}
+	}
+	all, err := b.Shelf.All()
+	if err != nil {
+		return err
+	}
+	if err := b.Packer.Files.Sweep(ctx, b.Packer.Payload, all); err != nil {
+		b.Log.Warn("old files were not all removed", "err", err)
+	}
+	return nil
+}

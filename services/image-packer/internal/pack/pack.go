@@ -1,0 +1,210 @@
+// Package pack makes a release of an image's directory.
+package pack
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/luna-hpc/luna/pkg/fault"
+	"github.com/luna-hpc/luna/pkg/release"
+	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+	"github.com/luna-hpc/luna/services/image-packer/internal/initrd"
+	"github.com/luna-hpc/luna/services/image-packer/internal/keep"
+	"github.com/luna-hpc/luna/services/image-packer/internal/kernel"
+	"github.com/luna-hpc/luna/services/image-packer/internal/scan"
+	"github.com/luna-hpc/luna/services/image-packer/internal/tree"
+)
+
+// Reporter hears how a pack goes on.
+type Reporter interface {
+	Phase(name, unit string)
+	Progress(done, total int64)
+	Note(lines ...string)
+}
+
+// Packer makes releases.
+type Packer struct {
+	// Payload is the directory of segments.
+	Payload string
+	// Index is the directory of what each image's last pack remembers.
+	Index string
+	// Work is the directory for what a pack puts together and takes apart again.
+	Work string
+	// Agent is the file of the node agent.
+	Agent string
+	Files *keep.Files
+	Head  string
+}
+
+// What says which parts to make; parts that are not made are taken from the last release.
+type What struct{ Payload, Boot, CopyBoot bool }
+
+// Pack makes a release of an image. last is the current one, or nil.
+func (p *Packer) Pack(ctx context.Context, image *inventoryv1.Osimage, what What, last *imagepackerv1.Release, rep Reporter) (*imagepackerv1.Release, error) {
+	if last == nil && !(what.Payload && what.Boot) {
+		return nil, fault.Conflictf("osimage %s was never packed whole: pack it without --image and --boot first", image.Name)
+	}
+	t := tree.Tree(image.Path)
+	k, err := kernel.Get(t, image.Kernver)
+	if err != nil {
+		return nil, fault.Invalidf("%w", err)
+	}
+	r := &imagepackerv1.Release{Osimage: image.Name, Kernver: k.Version, Head: p.Head, Time: time.Now().UTC().Format(time.RFC3339)}
+	if what.Boot {
+		if err := p.boot(ctx, t, k, image, what, r, rep); err != nil {
+			return nil, err
+		}
+	} else {
+		r.Kernel, r.Initrd, r.InitrdBytes, r.Kernver = last.Kernel, last.Initrd, last.InitrdBytes, last.Kernver
+	}
+	if what.Payload {
+		if err := p.payload(ctx, image, r, last, rep); err != nil {
+			return nil, err
+		}
+	} else {
+		r.Manifest, r.Torrent, r.InfoHash = last.Manifest, last.Torrent, last.InfoHash
+		r.PayloadBytes, r.UnpackedBytes = last.PayloadBytes, last.UnpackedBytes
+	}
+	rep.Note(r.Warnings...)
+	return r, nil
+}
+
+// boot stores kernel and initrd.
+func (p *Packer) boot(ctx context.Context, t tree.Tree, k kernel.Kernel, image *inventoryv1.Osimage, what What, r *imagepackerv1.Release, rep Reporter) error {
+	rep.Phase("initrd", "bytes")
+	d, _, err := p.Files.Add(func(w io.Writer) error { return copyFile(w, t.Host(k.Path)) })
+	if err != nil {
+		return fmt.Errorf("store kernel: %w", err)
+	}
+	r.Kernel = d.String()
+	d, size, err := p.Files.Add(func(w io.Writer) error {
+		if what.CopyBoot {
+			return p.copyInitrd(w, t, k)
+		}
+		report, err := initrd.Build(ctx, initrd.Options{
+			Tree: image.Path, KernelVersion: k.Version, AgentBinary: p.Agent,
+			KernelModules: list(image.Kernmodules), WorkDir: p.Work, Out: w,
+		})
+		if err != nil {
+			return err
+		}
+		r.Warnings = append(r.Warnings, lacks(report)...)
+		return nil
+	})
+	if err != nil {
+		return fault.Conflictf("make initrd: %w", err)
+	}
+	r.Initrd, r.InitrdBytes = d.String(), size
+	return nil
+}
+
+// lacks tells in lines what an initrd should have and the image does not.
+func lacks(r *initrd.Report) []string {
+	var lines []string
+	for _, l := range []struct {
+		what  string
+		names []string
+	}{
+		{"tools that the image lacks", r.MissingTools},
+		{"kernel modules that the image lacks", r.MissingModules},
+		{"firmware that packed drivers name and the image lacks", r.MissingFirmware},
+	} {
+		if len(l.names) > 0 {
+			lines = append(lines, l.what+": "+strings.Join(l.names, " "))
+		}
+	}
+	if !r.Udev {
+		lines = append(lines, "the image has no udev: the agent loads the drivers")
+	}
+	return lines
+}
+
+// copyInitrd takes the image's own initrd.
+func (p *Packer) copyInitrd(w io.Writer, t tree.Tree, k kernel.Kernel) error {
+	for _, name := range []string{"boot/initrd.img-" + k.Version, "boot/initramfs-" + k.Version + ".img", "lib/modules/" + k.Version + "/initrd"} {
+		real, _, err := t.Trace(name)
+		if err != nil {
+			continue
+		}
+		return copyFile(w, t.Host(real))
+	}
+	return fault.NotFoundf("the image has no initrd of its own for kernel %s", k.Version)
+}
+
+func copyFile(w io.Writer, from string) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return err
+}
+
+func list(comma string) []string {
+	return strings.FieldsFunc(comma, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// payload stores segments, manifest and torrent.
+func (p *Packer) payload(ctx context.Context, image *inventoryv1.Osimage, r, last *imagepackerv1.Release, rep Reporter) error {
+	rep.Phase("payload", "bytes")
+	m, err := release.Pack(ctx, release.Options{
+		Tree: image.Path, PayloadDir: p.Payload, KernelVersion: r.Kernver, PieceLength: p.pieceLength(last),
+		Index: filepath.Join(p.Index, image.Id), Progress: rep.Progress,
+	})
+	if err != nil {
+		return fault.Conflictf("pack %s: %w", image.Path, err)
+	}
+	rep.Phase("torrent", "bytes")
+	data, hash, err := release.Torrent(m, p.Payload)
+	if err != nil {
+		return err
+	}
+	torrent, _, err := p.Files.Add(write(data))
+	if err != nil {
+		return fmt.Errorf("store torrent: %w", err)
+	}
+	if data, err = m.Encode(); err != nil {
+		return err
+	}
+	manifest, _, err := p.Files.Add(write(data))
+	if err != nil {
+		return fmt.Errorf("store manifest: %w", err)
+	}
+	r.Torrent, r.Manifest, r.InfoHash = torrent.String(), manifest.String(), hash.HexString()
+	r.PayloadBytes, r.UnpackedBytes = m.Size(), m.Unpacked
+	found, err := scan.Tree(ctx, image.Path)
+	if err != nil {
+		return fmt.Errorf("look for secrets: %w", err)
+	}
+	for _, f := range found {
+		r.Warnings = append(r.Warnings, "public in the payload: "+f.String())
+	}
+	return nil
+}
+
+// pieceLength is that of the last release; 0 when it cannot be read any more.
+func (p *Packer) pieceLength(last *imagepackerv1.Release) int64 {
+	if last == nil {
+		return 0
+	}
+	data, err := os.ReadFile(p.Files.Path(release.Digest(last.Manifest)))
+	if err != nil {
+		return 0
+	}
+	m, err := release.ParseManifest(data)
+	if err != nil {
+		return 0
+	}
+	return m.PieceLength
+}
+
+func write(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error { _, err := w.Write(data); return err }
+}

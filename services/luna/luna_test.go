@@ -1,0 +1,121 @@
+package luna_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/luna-hpc/luna/pkg/broker"
+	"github.com/luna-hpc/luna/pkg/bus"
+	"github.com/luna-hpc/luna/pkg/run"
+	imagepacker "github.com/luna-hpc/luna/services/image-packer"
+	"github.com/luna-hpc/luna/services/inventory"
+	"github.com/luna-hpc/luna/services/luna"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"luna": func() { os.Exit(luna.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+	})
+}
+
+// TestSessions runs the sessions in testdata against a bus of their own with
+// the services that own objects, all with their deployed rights.
+func TestSessions(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: func(env *testscript.Env) error {
+		return start(t, env)
+	}})
+}
+
+func start(t *testing.T, env *testscript.Env) error {
+	dir := filepath.Join(env.WorkDir, ".head")
+	public, err := broker.Keys(filepath.Join(dir, "keys"))
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	srv, err := broker.Start(broker.Options{Listen: "127.0.0.1:0", Store: filepath.Join(dir, "nats"), Public: public, Log: log})
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	env.Setenv("LUNA_NATS", srv.ClientURL())
+	env.Setenv("LUNA_CREDS", broker.KeyFile(filepath.Join(dir, "keys"), "operator"))
+	env.Setenv("TREE", fakeTree(t))
+	connect := func(user string) *bus.Conn {
+		c, err := bus.Connect(bus.Options{InProcess: srv, User: user, KeyFile: broker.KeyFile(filepath.Join(dir, "keys"), user), Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		env.Defer(c.Close)
+		return c
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := bus.Setup(ctx, connect("setup").JS, 1); err != nil {
+		return err
+	}
+	agent := filepath.Join(dir, "luna-agent")
+	if err := os.WriteFile(agent, []byte("#!"), 0o755); err != nil {
+		return err
+	}
+	packer := imagepacker.Default()
+	packer.Agent = agent
+	deps := func(user string) run.Deps {
+		return run.Deps{Log: log, Bus: connect(user), Data: dir, Head: "head", Metrics: prometheus.NewRegistry()}
+	}
+	inv, err := inventory.New(inventory.Default(), deps("inventory"))
+	if err != nil {
+		return err
+	}
+	pack, err := imagepacker.New(packer, deps("image-packer"))
+	if err != nil {
+		return err
+	}
+	return runAll(t, env, inv, pack)
+}
+
+// runAll runs tasks until the session ends and waits until they are ready.
+func runAll(t *testing.T, env *testscript.Env, tasks ...run.Task) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	all := run.NewGroup("services", tasks...)
+	done := make(chan error, 1)
+	go func() { done <- all.Run(ctx) }()
+	env.Defer(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	for range 500 {
+		if all.Ready() == nil {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return all.Ready()
+}
+
+// fakeTree is a directory that looks like an image with a kernel.
+func fakeTree(t *testing.T) string {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"boot/vmlinuz-6.1.0-1-amd64": "kernel", "lib/modules/6.1.0-1-amd64/modules.dep": "",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
