@@ -2,255 +2,18 @@ package bootscript
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"log/slog"
-	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/luna-hpc/luna/pkg/bus"
-	"github.com/luna-hpc/luna/pkg/catalog"
-	"github.com/luna-hpc/luna/pkg/natstest"
+	"github.com/luna-hpc/luna/pkg/fault"
 	"github.com/luna-hpc/luna/pkg/release"
-	"github.com/luna-hpc/luna/pkg/run"
 	"github.com/luna-hpc/luna/pkg/subject"
-	"github.com/luna-hpc/luna/pkg/wire"
 	bootscriptv1 "github.com/luna-hpc/luna/proto/bootscript/v1"
 	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 )
-
-const mac1, mac2 = "52:54:00:00:00:01", "52:54:00:00:00:02"
-
-// room is a head with a boot service, whose node node001 has the address of
-// this machine itself, so that the test is the node.
-type room struct {
-	t     *testing.T
-	srv   *natstest.Server
-	other *bus.Conn
-	data  string
-	port  int
-	stop  func()
-}
-
-func newRoom(t *testing.T) *room {
-	r := &room{t: t, srv: natstest.Start(t), data: t.TempDir(), port: freePort(t)}
-	r.other = r.srv.Connect(t, "other")
-	r.object("cluster", "C1", &inventoryv1.Cluster{Id: "C1", FrontendAddress: "127.0.0.1", FrontendPort: uint32(r.port), ServerPort: 7051, MenuWait: 10})
-	r.object("network", "N1", &inventoryv1.Network{Id: "N1", Name: "cluster", Cidr: "127.0.0.0/8", Gateway: "127.0.0.254", NsHostname: "head", NsIp: "127.0.0.1"})
-	r.object("osimage", "O1", &inventoryv1.Osimage{Id: "O1", Name: "compute", Kernopts: "quiet console=ttyS0"})
-	r.object("group", "G1", &inventoryv1.Group{Id: "G1", Name: "compute", OsimageId: "O1", Interfaces: []*inventoryv1.Interface{{Name: "BOOTIF", NetworkIds: []string{"N1"}}},
-		Partscript: "mount -t tmpfs -o size=90%,mode=0755 tmpfs /sysroot\n"})
-	r.node("node001", "127.0.0.1", mac1)
-	r.start()
-	return r
-}
-
-func (r *room) node(name, address, mac string) uint64 {
-	id := "id-" + name
-	return r.object("node", id, &inventoryv1.Node{Id: id, Name: name, GroupId: "G1", Mac: mac,
-		Addresses: []*inventoryv1.NodeAddress{{Interface: catalog.BootIf, NetworkId: "N1", Address: address}}})
-}
-
-func (r *room) object(noun, id string, m proto.Message) uint64 {
-	return r.publish(subject.Object(noun, id), m)
-}
-
-func (r *room) publish(subj string, m proto.Message) uint64 {
-	r.t.Helper()
-	data, err := wire.Marshal(m)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	ack, err := r.other.JS.Publish(within(r.t), subj, data)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return ack.Sequence
-}
-
-func (r *room) start() {
-	conn := r.srv.Connect(r.t, "bootscript")
-	task, err := New(Config{Address: "127.0.0.1", TFTP: "127.0.0.1:0", Loaders: []string{r.t.TempDir()}}, run.Deps{
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: prometheus.NewRegistry(), Bus: conn, Data: r.data, Head: "head1"})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- task.Run(ctx) }()
-	stopped := false
-	r.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			r.t.Error(err)
-		}
-	}
-	r.t.Cleanup(func() { r.stop() })
-	r.until("the service is ready", func() bool { return task.Ready() == nil })
-}
-
-// until asks again until something is so; the test fails when it never is.
-func (r *room) until(what string, so func() bool) {
-	r.t.Helper()
-	ctx := within(r.t)
-	for !so() {
-		select {
-		case <-ctx.Done():
-			r.t.Fatalf("never: %s", what)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-func (r *room) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", r.port, path) }
-
-func (r *room) get(path string) (int, string) {
-	r.t.Helper()
-	resp, err := http.Get(r.url(path))
-	return r.read(resp, err)
-}
-
-func (r *room) read(resp *http.Response, err error) (int, string) {
-	r.t.Helper()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
-}
-
-func (r *room) report(node, bearer string, rep *bootscriptv1.Report) (int, string) {
-	r.t.Helper()
-	data, err := wire.Marshal(rep)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(within(r.t), http.MethodPost, r.url("/luna?step=report&node="+node), strings.NewReader(string(data)))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+bearer)
-	}
-	return r.read(http.DefaultClient.Do(req))
-}
-
-// release puts files into the store and publishes them as the current release.
-func (r *room) release(contents ...string) *imagepackerv1.Release {
-	r.t.Helper()
-	rel := r.describe(contents...)
-	for _, c := range contents {
-		r.store(release.DigestOf([]byte(c)).Hex(), c)
-	}
-	r.publish(subject.Release("O1"), &imagepackerv1.Releases{OsimageId: "O1", Current: rel.Manifest, Releases: []*imagepackerv1.Release{rel}})
-	return rel
-}
-
-func (r *room) describe(c ...string) *imagepackerv1.Release {
-	d := func(i int) string { return release.DigestOf([]byte(c[i])).String() }
-	return &imagepackerv1.Release{Kernel: d(0), Initrd: d(1), Torrent: d(2), Manifest: d(3), Kernver: "6.1.0-9"}
-}
-
-func (r *room) store(name, content string) {
-	r.t.Helper()
-	store, err := r.other.JS.ObjectStore(within(r.t), subject.Files)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if _, err := store.Put(within(r.t), jetstream.ObjectMeta{Name: name}, strings.NewReader(content)); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-func (r *room) tell(mac, address string) {
-	r.t.Helper()
-	conn, err := net.Dial("unixgram", filepath.Join(r.data, "bootscript", "ipxe.sock"))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer conn.Close()
-	data, _ := json.Marshal(map[string]any{"mac": mac, "address": address, "at": time.Now()})
-	if _, err := conn.Write(data); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-func (r *room) show(node string) *bootscriptv1.BootShowReply {
-	return ask(r, "boot", "show", &bootscriptv1.BootShowRequest{Node: node}, &bootscriptv1.BootShowReply{})
-}
-
-func ask[Rep proto.Message](r *room, noun, verb string, req proto.Message, rep Rep) Rep {
-	r.t.Helper()
-	rep, err := bus.Request(within(r.t), r.other, subject.Command("bootscript", noun, verb), req, rep)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return rep
-}
-
-func names(steps []*bootscriptv1.Step) string {
-	var all []string
-	for _, s := range steps {
-		all = append(all, s.Report.Name+"/"+strings.ToLower(strings.TrimPrefix(s.Report.State.String(), "STATE_"))+"/"+s.By)
-	}
-	return strings.Join(all, " ")
-}
-
-func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func freePort(t *testing.T) int {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
-}
-
-// word returns the value of a parameter of the kernel line.
-func word(script, key string) string {
-	for _, w := range strings.Fields(script) {
-		if v, ok := strings.CutPrefix(w, key+"="); ok {
-			return v
-		}
-	}
-	return ""
-}
-
-const discovery = "/luna?step=discovery&hwdata=PC|" + mac1
-
-// armed asks for a boot until the datagram of the exchange has arrived.
-func (r *room) armed(mac, path string) (script string) {
-	r.t.Helper()
-	r.tell(mac, "127.0.0.1")
-	r.until("the boot is armed", func() bool {
-		_, script = r.get(path)
-		return word(script, "luna.token") != ""
-	})
-	return script
-}
 
 func TestABootFromMenuToSuccess(t *testing.T) {
 	r := newRoom(t)
@@ -296,18 +59,272 @@ func TestABootFromMenuToSuccess(t *testing.T) {
 	if !why.Ok || !strings.HasPrefix(why.Summary, "node001 booted compute at ") {
 		t.Errorf("%v", why)
 	}
-	r.until("all steps are in the stream", func() bool { return r.messages(subject.Boots) == 5 })
+	r.until("all steps are in the stream", func() bool { return r.messages(subject.Boots) == r.steps("node001") })
 }
 
-func (r *room) messages(stream string) uint64 {
-	s, err := r.other.JS.Stream(within(r.t), stream)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	info, err := s.Info(within(r.t))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return info.State.Msgs
+func (r *room) here(path string) {
+	r.t.Helper()
+	r.until(path+" is here", func() bool { code, _ := r.get(path); return code == http.StatusOK })
 }
 
+func TestAReleaseIsCurrentOnceItIsWhole(t *testing.T) {
+	r := newRoom(t)
+	_, script := r.get(discovery)
+	if !strings.Contains(script, "node001 cannot boot: osimage compute: it was not packed yet\n") {
+		t.Fatal(script)
+	}
+	if code, body := r.get("/luna?step=install&node=node001"); code != 503 || body != "node node001 cannot be installed: osimage compute: it was not packed yet\n" {
+		t.Fatal(code, body)
+	}
+	r.get(discovery) // says nothing new
+	if got := names(r.show("node001").Steps); got != "boot.request/ok/address boot.discovery/failed/address boot.request/ok/address" && got != "boot.request/ok/address boot.discovery/failed/address" {
+		t.Fatal(got)
+	}
+	first := r.release("kernel", "initrd", "torrent", "manifest")
+	r.here("/boot/" + first.Manifest)
+	r.here("/boot/compute-vmlinuz-6.1.0-9")
+	second := r.describe("kernel", "initrd 2", "torrent 2", "manifest 2")
+	all := &imagepackerv1.Releases{OsimageId: "O1", Current: second.Manifest, Releases: []*imagepackerv1.Release{first, second}}
+	r.store(release.Digest(second.Initrd).Hex(), "not the initrd")
+	r.store(release.Digest(second.Torrent).Hex(), "torrent 2")
+	r.publish(subject.Release("O1"), all)
+	r.here("/boot/" + second.Torrent)
+	if _, script := r.get(discovery); word(script, "luna.manifest") != first.Manifest {
+		t.Fatal("nodes get a release that is not whole", script)
+	}
+	if code, _ := r.get("/boot/" + second.Initrd); code != 404 {
+		t.Fatal("a file with another digest is served", code)
+	}
+	r.store(release.Digest(second.Initrd).Hex(), "initrd 2")
+	r.store(release.Digest(second.Manifest).Hex(), "manifest 2")
+	r.until("nodes get the second release", func() bool {
+		_, script := r.get(discovery)
+		return word(script, "luna.manifest") == second.Manifest
+	})
+	all.Releases = all.Releases[1:]
+	r.publish(subject.Release("O1"), all)
+	r.until("the first release is gone", func() bool { code, _ := r.get("/boot/" + first.Manifest); return code == 404 })
+	if code, body := r.get("/boot/" + second.Kernel); code != 200 || body != "kernel" {
+		t.Fatal("a file of both releases is gone", code, body)
+	}
+}
+
+func TestStrangersAreNotedAndNotBelieved(t *testing.T) {
+	r := newRoom(t)
+	r.release("kernel", "initrd", "torrent", "manifest")
+	r.here("/boot/compute-vmlinuz-6.1.0-9")
+	if code, body := r.get("/luna?step=discovery&hwdata=PC-7|52:54:00:00:00:99"); code != 404 || body != "no node has the MAC address 52:54:00:00:00:99\n" {
+		t.Fatal(code, body)
+	}
+	list := ask(r, "discover", "list", &bootscriptv1.DiscoverListRequest{}, &bootscriptv1.DiscoverListReply{})
+	if len(list.Machines) != 1 || list.Machines[0].Asset != "PC-7" || list.Machines[0].Mac != "52:54:00:00:00:99" {
+		t.Fatal(list)
+	}
+	r.until("the stream has the machine", func() bool { return r.messages(subject.Seen) == 1 })
+	// An asset tag that looks like a node's MAC is no MAC.
+	if code, _ := r.get("/luna?step=discovery&hwdata=" + mac1 + "|52:54:00:00:00:99"); code != 404 {
+		t.Fatal(code)
+	}
+	if code, _ := r.get("/luna?step=discovery&hwdata=" + mac1); code != 400 {
+		t.Fatal(code)
+	}
+	r.node("node002", "127.0.0.2", mac2) // not this machine's address
+	r.until("node002 is known", func() bool { code, _ := r.get("/luna?step=install&node=node002"); return code == 200 })
+	rep := &bootscriptv1.Report{Name: "agent.start", State: bootscriptv1.State_STATE_OK, Id: "a"}
+	if code, body := r.report("node002", "", rep); code != 403 || !strings.HasPrefix(body, "a report counts only from") {
+		t.Fatal(code, body)
+	}
+	if code, _ := r.get("/luna?step=install&node=node002&status=install.success"); code != 403 {
+		t.Fatal(code)
+	}
+	script := r.armed(mac1, discovery)
+	if code, _ := r.report("node002", word(script, "luna.token"), rep); code != 403 {
+		t.Fatal("another node's token is believed", code)
+	}
+	if show := r.show("node002"); len(show.Steps) != 0 {
+		t.Fatal(show)
+	}
+	if _, script := r.get("/luna?step=discovery&hwdata=|" + mac2); word(script, "luna.boot") == "" || word(script, "luna.token") != "" {
+		t.Fatal(script)
+	}
+}
+
+func TestTokenIsGoodFromAnywhereUntilItsBootIsOver(t *testing.T) {
+	r := newRoom(t)
+	r.release("kernel", "initrd", "torrent", "manifest")
+	r.node("node002", "127.0.0.2", mac2)
+	r.here("/boot/compute-vmlinuz-6.1.0-9")
+	path := "/luna?step=discovery&hwdata=|" + mac2
+	say := func(bearer, id, name string) int {
+		code, _ := r.report("node002", bearer, &bootscriptv1.Report{Name: name, State: bootscriptv1.State_STATE_OK, Id: id})
+		return code
+	}
+	first := word(r.armed(mac2, path), "luna.token")
+	if code := say(first, "a", "agent.start"); code != 200 {
+		t.Fatal(code)
+	}
+	if _, script := r.get(path); word(script, "luna.token") != "" {
+		t.Fatal("one exchange armed twice")
+	}
+	second := word(r.armed(mac2, path), "luna.token")
+	if code := say(first, "b", "agent.network"); code != 403 {
+		t.Fatal("a token outlives its boot", code)
+	}
+	if code := say(second, "c", "install.success"); code != 200 {
+		t.Fatal(code)
+	}
+	if code := say(second, "d", "agent.start"); code != 403 {
+		t.Fatal("a token outlives install.success", code)
+	}
+}
+
+func TestANodeIsPickedByHand(t *testing.T) {
+	r := newRoom(t)
+	r.release("kernel", "initrd", "torrent", "manifest")
+	sequence := r.node("node003", "127.0.0.3", "")
+	r.here("/boot/compute-vmlinuz-6.1.0-9")
+	bound := r.inventory(sequence)
+	path := func(node string) string { return "/luna?step=discovery&hwdata=PC|" + mac2 + "&node=" + node }
+	r.until("node003 is known", func() bool { code, _ := r.get(path("node003")); return code != 404 })
+	if code, body := r.get(path("nobody")); code != 404 || body != "there is no node \"nobody\"\n" {
+		t.Fatal(code, body)
+	}
+	if code, body := r.get(path("node001")); code != 409 || !strings.Contains(body, "node node001 has the MAC address "+mac1) {
+		t.Fatal(code, body)
+	}
+	if code, body := r.get(path("node003")); code != 403 || !strings.Contains(body, "has not been through DHCP") {
+		t.Fatal(code, body)
+	}
+	script := r.armed(mac2, path("node003"))
+	if got := <-bound; got.Name != "node003" || got.GetMac() != mac2 || word(script, "luna.mac") != mac2 {
+		t.Fatal(got, script)
+	}
+	show := r.show("node003")
+	if got := names(show.Steps); got != "boot.request/ok/exchange boot.mac_assigned/ok/exchange boot.discovery/ok/exchange" {
+		t.Fatal(got)
+	}
+}
+
+// inventory answers one node.change as the inventory does.
+func (r *room) inventory(sequence uint64) <-chan *inventoryv1.NodeChangeRequest {
+	asked := make(chan *inventoryv1.NodeChangeRequest, 1)
+	svc := bus.NewService(r.srv.Connect(r.t, "inventory"), "inventory", "test", bus.Handle("node", "change",
+		func(_ context.Context, _ bus.Call, req *inventoryv1.NodeChangeRequest) (*inventoryv1.ChangeReply, error) {
+			if req.IfRevision != sequence {
+				return nil, fault.Conflictf("node %s was changed meanwhile", req.Name)
+			}
+			asked <- req
+			return &inventoryv1.ChangeReply{Revision: r.node(req.Name, "127.0.0.3", req.GetMac())}, nil
+		}))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- svc.Run(ctx) }()
+	r.t.Cleanup(func() { cancel(); <-done })
+	return asked
+}
+
+func TestNodesBootWhileTheBusIsDead(t *testing.T) {
+	r := newRoom(t)
+	r.release("kernel", "initrd", "torrent", "manifest")
+	r.here("/boot/compute-vmlinuz-6.1.0-9")
+	first := word(r.armed(mac1, discovery), "luna.boot")
+	rep := func(id string) {
+		t.Helper()
+		if code, body := r.report("node001", "", &bootscriptv1.Report{BootId: first, Name: "install.prescript", State: bootscriptv1.State_STATE_OK, Id: id}); code != 200 {
+			t.Fatal(code, body)
+		}
+	}
+	rep("a")
+	r.srv.Restart(t, func() {
+		rep("b")
+		r.stop()
+		r.startDead()
+		rep("b") // once more after the restart
+		rep("c")
+		if _, script := r.get(discovery); word(script, "luna.boot") == "" {
+			t.Error(script)
+		}
+		if code, body := r.get("/boot/compute-initrd-6.1.0-9"); code != 200 || body != "initrd" {
+			t.Error(code, body)
+		}
+	})
+	r.until("the bus is back", func() bool {
+		_, err := bus.Request(within(t), r.other, subject.Command("bootscript", "boot", "list"), &bootscriptv1.BootListRequest{}, &bootscriptv1.BootListReply{})
+		return err == nil
+	})
+	r.until("all steps are in the stream", func() bool { return r.messages(subject.Boots) == r.steps("node001") })
+	show := ask(r, "boot", "show", &bootscriptv1.BootShowRequest{Node: "node001", BootId: first}, &bootscriptv1.BootShowReply{})
+	for i, s := range show.Steps {
+		if s.N != uint64(i+1) || s.Head != "head1" {
+			t.Errorf("step %d has number %d", i+1, s.N)
+		}
+	}
+	if got := strings.Count(names(show.Steps), "install.prescript"); got != 3 {
+		t.Errorf("%d reports kept: %s", got, names(show.Steps))
+	}
+}
+
+func TestOtherAnswers(t *testing.T) {
+	r := newRoom(t)
+	r.release("kernel", "initrd", "torrent", "manifest")
+	r.here("/boot/compute-vmlinuz-6.1.0-9")
+	if _, text := r.get(discovery + "&type=syslinux"); !strings.HasPrefix(text, "DEFAULT luna\n") {
+		t.Error(text)
+	}
+	if code, text := r.get("/luna?step=choose&page=99"); code != 200 || !strings.Contains(text, "item node001 node001 has "+mac1+"\n") {
+		t.Error(code, text)
+	}
+	for path, want := range map[string]int{"/luna": 404, "/luna?step=x": 404, "/luna?step=install": 404, "/boot/x": 404, "/boot/..%2fstate.db": 404,
+		"/boot/compute-vmlinuz-5": 404, "/boot/other-vmlinuz-6.1.0-9": 404, "/boot/sha256:00": 404, "/boot/snponly.efi": 200, "/x": 404} {
+		if code, body := r.get(path); code != want {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+	r.testHeads(t)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, path := range []string{"/announce?info_hash=%00%ff&port=1", "/scrape", "/torrents/aa.torrent"} {
+		resp, err := client.Get(r.url(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := resp.Header.Get("Location"); resp.StatusCode != 307 || got != "http://127.0.0.1:7051"+path {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, got)
+		}
+	}
+	for script, want := range map[string]string{"boot": "#!ipxe\n", "install": "#!/bin/bash\n"} {
+		rep := ask(r, "script", "show", &bootscriptv1.ScriptRequest{Node: "node001", Script: script}, &bootscriptv1.ScriptReply{})
+		if !strings.HasPrefix(rep.Text, want) || word(rep.Text, "luna.boot")+word(rep.Text, "luna.token") != "" {
+			t.Errorf("%s", rep.Text)
+		}
+	}
+	r.node("node002", "127.0.0.2", "")
+	r.until("the list has both nodes", func() bool {
+		list := ask(r, "boot", "list", &bootscriptv1.BootListRequest{Limit: 1}, &bootscriptv1.BootListReply{})
+		return list.Next == "node001" && len(list.Boots) == 1 && list.Boots[0].Last.GetReport().GetName() == "boot.discovery"
+	})
+	list := ask(r, "boot", "list", &bootscriptv1.BootListRequest{After: "node001"}, &bootscriptv1.BootListReply{})
+	if len(list.Boots) != 1 || list.Boots[0].Summary != "node002 never asked for a boot" || list.Next != "" {
+		t.Error(list)
+	}
+}
+
+// testHeads checks what UEFI HTTP boot and range requests need.
+func (r *room) testHeads(t *testing.T) {
+	resp, err := http.Head(r.url("/boot/snponly.efi"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 || resp.ContentLength != 6 || resp.Header.Get("Content-Type") != "application/efi" {
+		t.Error(resp)
+	}
+	req, err := http.NewRequestWithContext(within(t), http.MethodGet, r.url("/boot/compute-initrd-6.1.0-9"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Range", "bytes=2-3")
+	if code, body := r.read(http.DefaultClient.Do(req)); code != 206 || body != "it" {
+		t.Error(code, body)
+	}
+}

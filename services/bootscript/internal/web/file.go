@@ -24,6 +24,9 @@ const (
 	initrdFile = "-initrd-"
 )
 
+// errNoFile says that a name is not one of a released file.
+var errNoFile = errors.New("no released file has such a name")
+
 // defaultServerPort is where torrents are served while the cluster says no other.
 const defaultServerPort = 7051
 
@@ -31,11 +34,11 @@ const defaultServerPort = 7051
 // type, or a loader for UEFI HTTP boot.
 func (h *Handler) file(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	if loader := strings.HasSuffix(name, ".efi"); loader {
+	hex, err := h.digestOf(name, r.URL.Query().Get("digest"))
+	if errors.Is(err, errNoFile) {
 		h.loader(w, r, name)
 		return
 	}
-	hex, err := h.digestOf(name, r.URL.Query().Get("digest"))
 	if err != nil {
 		h.say(w, r, answer{}, err)
 		return
@@ -65,7 +68,7 @@ func (h *Handler) digestOf(name, digest string) (string, error) {
 	if d, err := release.ParseDigest(name); err == nil {
 		return d.Hex(), nil
 	}
-	missing := fault.NotFoundf("there is no boot file %.80q", name)
+	missing := errNoFile
 	for _, kind := range []string{kernelFile, initrdFile} {
 		for at := range name {
 			if !strings.HasPrefix(name[at:], kind) {
@@ -118,7 +121,7 @@ func (h *Handler) releaseOf(osimage, kernver string) (rel *imagepackerv1.Release
 func (h *Handler) loader(w http.ResponseWriter, r *http.Request, name string) {
 	f, err := h.Loaders.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fault.NotFoundf("this head has no loader %.80q", name)
+		err = fault.NotFoundf("this head has neither a released file nor a loader %.80q", name)
 	}
 	var st os.FileInfo
 	if err == nil {
@@ -129,7 +132,11 @@ func (h *Handler) loader(w http.ResponseWriter, r *http.Request, name string) {
 		h.say(w, r, answer{}, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/efi")
+	kind := "application/octet-stream"
+	if strings.HasSuffix(name, ".efi") {
+		kind = "application/efi" // UEFI HTTP boot goes by it
+	}
+	w.Header().Set("Content-Type", kind)
 	http.ServeContent(w, r, "", st.ModTime(), f)
 }
 
