@@ -82,7 +82,8 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	leases := lease.NewFollower(table, state, box, d.Log)
 	server := newServer(cfg, d, keeper, leases, more)
 	sockets := &link.Sockets{Plan: keeper.Plan, Rebuilt: keeper.Rebuilt, Handler: link.Handler{
-		Answer: server.Answer, Keep: keep(table, box), Exchanged: sender.Exchanged, Log: d.Log}}
+		Answer: server.Answer, Keep: keep(table, box), Exchanged: sender.Exchanged, Log: d.Log,
+		Busy: func() { server.Metrics.Refused("disk_busy") }}}
 	commands := bus.NewService(d.Bus, "dhcp", "gives addresses and loaders to booting machines",
 		bus.Handle("lease", "list", list(table, leases)))
 	return run.NewGroup("dhcp", state, watch, keeper, leases, backwards{sockets, box, sender}, commands), nil

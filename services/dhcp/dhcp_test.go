@@ -268,6 +268,9 @@ func TestLeasesOutliveTheBusAndTheProcess(t *testing.T) {
 		w.become(t, strangerMAC)
 		second = w.udhcpc(t)["ip"]
 		stop()
+		conn.Close()
+		conn = srv.Connect(t, "dhcp")
+		d.Bus = conn
 		start(t, dhcp.Default(), d)
 		w.become(t, "52:54:00:00:00:78")
 		if third := w.udhcpc(t, "-r", second)["ip"]; third == second || third == first {

@@ -28,7 +28,10 @@ type Handler struct {
 	Keep func([]lease.Lease) error
 	// Exchanged is told of iPXE's exchanges, before the answer goes out.
 	Exchanged func(exchange.Exchanged)
-	Log       *slog.Logger
+	// Busy is told of a packet that is dropped because the disk is behind; the
+	// client asks again.
+	Busy func()
+	Log  *slog.Logger
 }
 
 // writers is how many leases of one socket may be on their way to the disk.
@@ -115,7 +118,12 @@ func (s *socket) answer(in exchange.In) (out exchange.Out, ok bool) {
 
 // keepThenSend answers after the leases are on disk; many go there at once.
 func (s *socket) keepThenSend(out exchange.Out, send bool) {
-	s.slots <- struct{}{}
+	select {
+	case s.slots <- struct{}{}:
+	default:
+		s.Busy() // nodes, whose answers need no disk, must not wait here
+		return
+	}
 	s.work.Add(1)
 	go func() {
 		defer func() { <-s.slots; s.work.Done() }()

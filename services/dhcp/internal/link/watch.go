@@ -73,14 +73,17 @@ func (w *Watch) Links() ([]plan.Link, <-chan struct{}) {
 // Run follows the kernel's messages until ctx ends.
 func (w *Watch) Run(ctx context.Context) error {
 	done := make(chan struct{})
-	defer close(done)
 	addrs, links := make(chan netlink.AddrUpdate, 16), make(chan netlink.LinkUpdate, 16)
 	if err := netlink.AddrSubscribe(addrs, done); err != nil {
 		return fmt.Errorf("follow addresses: %w", err)
 	}
+	defer drain(addrs)
 	if err := netlink.LinkSubscribe(links, done); err != nil {
+		close(done)
 		return fmt.Errorf("follow interfaces: %w", err)
 	}
+	defer drain(links)
+	defer close(done)
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for {
@@ -103,6 +106,12 @@ func keep[T any](c chan T, ok bool) chan T {
 		return nil
 	}
 	return c
+}
+
+// drain takes what still comes until the sender has ended.
+func drain[T any](c chan T) {
+	for range c {
+	}
 }
 
 func (w *Watch) list() {

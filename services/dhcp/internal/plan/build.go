@@ -31,6 +31,9 @@ func Build(f Facts, log *slog.Logger) *Plan {
 	p.addHosts(f, byID)
 	p.take(f, byID, heads)
 	p.addPorts(f, heads)
+	if len(p.Ports) == 0 && !slices.ContainsFunc(heads, p.Local) {
+		p.Trouble = "nothing is answered: no interface of this host has an address of the cluster's heads, or in a network with a range"
+	}
 	return p
 }
 

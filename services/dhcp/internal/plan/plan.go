@@ -91,7 +91,7 @@ type Plan struct {
 	// HTTPPort is the boot scripts' TCP port.
 	HTTPPort uint32
 	Ports    map[int]*Port
-	// Trouble is what keeps strangers from getting an address.
+	// Trouble is what keeps machines from getting an address.
 	Trouble  string
 	networks []*Network
 	hosts    map[MAC]*Host

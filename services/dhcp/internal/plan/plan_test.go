@@ -82,6 +82,18 @@ func TestHeadThatIsNoneOfTheClustersSaysSo(t *testing.T) {
 	}
 }
 
+func TestHeadWithoutAnAddressSaysSo(t *testing.T) {
+	f := room()
+	f.Links = f.Links[3:]
+	if build(f).Trouble == "" {
+		t.Error("a head that answers nowhere says nothing")
+	}
+	f.Cluster = nil
+	if trouble := build(f).Trouble; trouble != "" {
+		t.Errorf("before init: %s", trouble)
+	}
+}
+
 func TestSlicesCoverTheRangeOnce(t *testing.T) {
 	for _, size := range []int{1, 2, 3, 10, 255, 1000} {
 		r, err := NewRange(netip.MustParseAddr("10.0.0.1"), (&Range{first: 0x0a000001}).At(size-1))
