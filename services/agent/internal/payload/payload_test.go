@@ -264,7 +264,9 @@ func TestHeadRefuses(t *testing.T) {
 func TestExchangeEnds(t *testing.T) {
 	o, dir := pack(t)
 	p := payload(t, o, dir)
-	p.Follow = func(context.Context, download.Request, func(download.Event) error) error { return errors.New("no room") }
+	p.Follow = func(context.Context, download.Request, func(download.Event) error) error {
+		return errors.New("no room")
+	}
 	if err := p.Install(t.Context(), o.digest, o.digest); err == nil || !strings.Contains(err.Error(), "no room") {
 		t.Errorf("got %v", err)
 	}

@@ -1,0 +1,78 @@
+// Package agent is the program that runs in a node's initrd: process 1, the boot, and the commands of the install script.
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/luna-hpc/luna/services/agent/internal/console"
+	"github.com/luna-hpc/luna/services/agent/internal/lookup"
+)
+
+// usage is what the commands are.
+const usage = `usage: luna-agent COMMAND
+
+Commands of the install script, each of which reports its step to the head:
+  step NAME                              run the bash script on standard input
+  bmc                                    set the node's BMC up, as the JSON on standard input says
+  payload --manifest D --torrent D       install a release in /sysroot
+  identity                               write names and machine id, as the JSON on standard input says
+  network                                write the network's files, as the JSON on standard input says
+  finish                                 start the installed system when the script has ended
+
+As process 1, and as boot, it boots the node. As dig and nslookup it asks name servers.
+`
+
+// Main runs the program that args name, the program's own name first, and
+// returns its exit status.
+func Main(args []string, in io.Reader, out, errOut io.Writer) int {
+	if os.Getpid() == 1 {
+		becomeInit(args)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	switch filepath.Base(args[0]) {
+	case "dig":
+		return lookup.NewResolver().Dig(ctx, args[1:], out, errOut)
+	case "nslookup":
+		return lookup.NewResolver().Nslookup(ctx, args[1:], out, errOut)
+	}
+	if len(args) < 2 {
+		fmt.Fprint(errOut, usage)
+		return 2
+	}
+	if args[1] == "boot" {
+		return goBoot(ctx)
+	}
+	run, ok := commands[args[1]]
+	if !ok {
+		fmt.Fprint(errOut, usage)
+		return 2
+	}
+	log := slog.New(console.NewHandler(slog.LevelInfo, errOut))
+	t, err := newTool(log, in, out)
+	if err == nil {
+		err = run(t, ctx, args[2:])
+	}
+	if err != nil {
+		log.Error(args[1], "err", err)
+		return 1
+	}
+	return 0
+}
+
+// commands are those of the install script.
+var commands = map[string]func(*tool, context.Context, []string) error{
+	"step":     (*tool).step,
+	"bmc":      (*tool).bmc,
+	"payload":  (*tool).payload,
+	"identity": (*tool).identity,
+	"network":  (*tool).network,
+	"finish":   (*tool).finish,
+}

@@ -1,0 +1,61 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/luna-hpc/luna/services/agent/internal/bmc"
+	"github.com/luna-hpc/luna/services/agent/internal/report"
+)
+
+// bmc sets the management controller up. Its failure is a step, and ends the
+// installation only when the head wants that.
+func (t *tool) bmc(ctx context.Context, args []string) error {
+	const step = "install.setupbmc"
+	err := none(args)
+	if err != nil {
+		return t.failed(step, err)
+	}
+	config, err := bmc.Parse(t.in)
+	if err != nil {
+		return t.failed(step, err)
+	}
+	err = t.report.Step(ctx, step, fmt.Sprintf("ipmitool, user %s, address %s", config.User, config.Address),
+		func(ctx context.Context) (report.Result, error) {
+			changed, err := t.setupBMC(ctx, config)
+			return report.Result{Values: map[string]string{"changed": strings.Join(changed, "; ")}}, err
+		})
+	if err != nil && !config.Required {
+		t.log.Warn("the BMC is not set up; the installation goes on", "err", err)
+		return nil
+	}
+	return t.failed(step, err)
+}
+
+func (t *tool) setupBMC(ctx context.Context, config bmc.Config) ([]string, error) {
+	data, err := t.head.Secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := bmc.ParseSecret(data)
+	if err != nil {
+		return nil, err
+	}
+	// No device announces the driver that gives programs access. Where it is built in or absent, ipmitool tells.
+	for _, module := range []string{"ipmi_si", "ipmi_devintf"} {
+		_ = exec.CommandContext(ctx, "modprobe", module).Run()
+	}
+	return (&bmc.Setup{Config: config, Secret: secret, Tool: ipmitool, Pause: 5 * time.Second}).Apply(ctx)
+}
+
+// ipmitool runs the program of the initrd.
+func ipmitool(ctx context.Context, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, "ipmitool", args...).CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return string(out), nil
+}

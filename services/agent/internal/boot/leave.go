@@ -1,0 +1,82 @@
+package boot
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/luna-hpc/luna/services/agent/internal/netif"
+	"github.com/luna-hpc/luna/services/agent/internal/report"
+	"github.com/luna-hpc/luna/services/agent/internal/shell"
+	"github.com/luna-hpc/luna/services/agent/internal/sshd"
+	"github.com/luna-hpc/luna/services/agent/internal/udev"
+)
+
+// ssh starts the ssh server. A node is installed without one too.
+func (b *Boot) ssh(ctx context.Context) *sshd.Server {
+	begin := time.Now()
+	server, err := sshd.Start(ctx, b.Run+"/ssh")
+	result := report.Result{Tried: "sshd on port 22"}
+	if err != nil {
+		b.Log.Warn("no ssh server", "err", err)
+	} else {
+		result.Values = map[string]string{"fingerprint": server.Fingerprint}
+		b.Log.Info("the ssh server runs", "host_key", server.Fingerprint)
+	}
+	b.Report.Ended(ctx, "agent.sshd", time.Since(begin), result, err)
+	return server
+}
+
+// service keeps a shell open on each terminal until ctx ends.
+func (b *Boot) service(ctx context.Context, terminals []shell.Terminal) error {
+	b.Log.Info("service mode: disks stay untouched; a shell is on every console")
+	b.Report.Ended(ctx, "agent.service", 0, report.Result{Tried: "luna.service=1"}, nil)
+	var shells sync.WaitGroup
+	for _, t := range terminals {
+		shells.Go(func() {
+			for ctx.Err() == nil {
+				if err := t.Open(ctx, b.environment("")); err != nil {
+					b.Log.Warn("no shell on this console", "console", t, "err", err)
+					return
+				}
+			}
+		})
+	}
+	shells.Wait()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// leave takes away all that the boot has made but the installed system. What
+// fails is said: that system starts all the same.
+func (b *Boot) leave(ctx context.Context, card string, ssh *sshd.Server) error {
+	const last = 10 * time.Second
+	say := func(what string, err error) {
+		if err != nil {
+			b.Log.Warn(what, "err", err)
+		}
+	}
+	say("some steps are not reported", flush(ctx, b.Report, last))
+	say("end the payload's exchange", b.Keeper.Close())
+	if ssh != nil {
+		say("end the ssh server", ssh.Stop())
+	}
+	if u := udev.Find("/"); u != nil {
+		say("end udev", u.Stop(ctx))
+	}
+	say("take the network down", netif.Down(card))
+	say("tidy up", os.RemoveAll(b.Run))
+	b.Log.Info("the installed system starts")
+	return nil
+}
+
+func flush(ctx context.Context, r *report.Reporter, bound time.Duration) error {
+	_, err := bounded(ctx, bound, func(ctx context.Context) (struct{}, error) { return struct{}{}, r.Flush(ctx) })
+	if err != nil {
+		n, _ := r.Spool.Waiting()
+		return fmt.Errorf("%d wait: %w", n, err)
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/luna-hpc/luna/services/agent/internal/report"
+	"github.com/luna-hpc/luna/services/agent/internal/script"
+	"github.com/luna-hpc/luna/services/agent/internal/sysroot"
+)
+
+// maxScript is the largest part of an install script, in bytes.
+const maxScript = 4 << 20
+
+// step runs one part of the install script, which stands on standard input.
+func (t *tool) step(ctx context.Context, args []string) error {
+	if len(args) != 1 || args[0] == "" || strings.Trim(args[0], "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
+		return errors.New("step takes one name, as in: luna-agent step postscript < SCRIPT")
+	}
+	text, err := io.ReadAll(io.LimitReader(t.in, maxScript+1))
+	if err != nil {
+		return fmt.Errorf("read the script: %w", err)
+	}
+	if len(text) > maxScript {
+		return fmt.Errorf("the script has more than %d bytes", maxScript)
+	}
+	path := filepath.Join(t.run, args[0]+".sh")
+	if err := script.Save(path, text); err != nil {
+		return err
+	}
+	name := "install." + args[0]
+	return t.failed(name, t.report.Step(ctx, name, "bash "+path, func(ctx context.Context) (report.Result, error) {
+		tail, err := script.Script{Path: path, Env: os.Environ(), Dir: "/", Out: t.out}.Run(ctx)
+		if err == nil && args[0] == "partscript" {
+			err = t.room(ctx)
+		}
+		return report.Result{Output: tail.String()}, err
+	}))
+}
+
+// room checks that the partscript left a root with room for the image.
+func (t *tool) room(ctx context.Context) error {
+	space, err := sysroot.Measure(t.root)
+	if err != nil {
+		return fmt.Errorf("after the script %w", err)
+	}
+	if t.line.Manifest == "" {
+		return nil
+	}
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	m, _, err := t.head.Manifest(ctx, t.line.Manifest)
+	if err != nil {
+		// The payload's own check will tell.
+		t.log.Warn("whether the image fits is not known yet", "err", err)
+		return nil
+	}
+	return space.Check(t.root, sysroot.Need{Unpacked: m.Unpacked, Payload: t.coming(m.Size())})
+}
