@@ -87,7 +87,7 @@ func TestAReleaseIsCurrentOnceItIsWhole(t *testing.T) {
 	all := &imagepackerv1.Releases{OsimageId: "O1", Current: second.Manifest, Releases: []*imagepackerv1.Release{first, second}}
 	r.store(release.Digest(second.Initrd).Hex(), "not the initrd")
 	r.store(release.Digest(second.Torrent).Hex(), "torrent 2")
-	r.publish(subject.Release("O1"), all)
+	r.publish(r.packer, subject.Release("O1"), all)
 	r.here("/boot/" + second.Torrent)
 	if _, script := r.get(discovery); word(script, "luna.manifest") != first.Manifest {
 		t.Fatal("nodes get a release that is not whole", script)
@@ -102,7 +102,7 @@ func TestAReleaseIsCurrentOnceItIsWhole(t *testing.T) {
 		return word(script, "luna.manifest") == second.Manifest
 	})
 	all.Releases = all.Releases[1:]
-	r.publish(subject.Release("O1"), all)
+	r.publish(r.packer, subject.Release("O1"), all)
 	r.until("the first release is gone", func() bool { code, _ := r.get("/boot/" + first.Manifest); return code == 404 })
 	if code, body := r.get("/boot/" + second.Kernel); code != 200 || body != "kernel" {
 		t.Fatal("a file of both releases is gone", code, body)
@@ -208,7 +208,7 @@ func TestANodeIsPickedByHand(t *testing.T) {
 // inventory answers one node.change as the inventory does.
 func (r *room) inventory(sequence uint64) <-chan *inventoryv1.NodeChangeRequest {
 	asked := make(chan *inventoryv1.NodeChangeRequest, 1)
-	svc := bus.NewService(r.srv.Connect(r.t, "inventory"), "inventory", "test", bus.Handle("node", "change",
+	svc := bus.NewService(r.connect("inventory"), "inventory", "test", bus.Handle("node", "change",
 		func(_ context.Context, _ bus.Call, req *inventoryv1.NodeChangeRequest) (*inventoryv1.ChangeReply, error) {
 			if req.IfRevision != sequence {
 				return nil, fault.Conflictf("node %s was changed meanwhile", req.Name)

@@ -35,17 +35,28 @@ const mac1, mac2 = "52:54:00:00:00:01", "52:54:00:00:00:02"
 // room is a head with a boot service, whose node node001 has the address of
 // this machine itself, so that the test is the node.
 type room struct {
-	t     *testing.T
-	srv   *natstest.Server
-	other *bus.Conn
-	data  string
-	port  int
-	stop  func()
+	t   *testing.T
+	srv *natstest.Server // nil when the bus is another one
+	// connect makes a connection of a user of the bus.
+	connect func(user string) *bus.Conn
+	// inv, packer and other are the inventory's, the packer's and the operator's.
+	inv, packer, other *bus.Conn
+	data               string
+	port               int
+	stop               func()
 }
 
 func newRoom(t *testing.T) *room {
-	r := &room{t: t, srv: natstest.Start(t), data: t.TempDir(), port: freePort(t)}
-	r.other = r.srv.Connect(t, "other")
+	srv := natstest.Start(t)
+	r := furnish(t, func(user string) *bus.Conn { return srv.Connect(t, user) })
+	r.srv = srv
+	return r
+}
+
+// furnish makes a room on a bus that has its streams.
+func furnish(t *testing.T, connect func(user string) *bus.Conn) *room {
+	r := &room{t: t, connect: connect, data: t.TempDir(), port: freePort(t)}
+	r.inv, r.packer, r.other = connect("inventory"), connect("image-packer"), connect("operator")
 	r.object("cluster", "C1", &inventoryv1.Cluster{Id: "C1", FrontendAddress: "127.0.0.1", FrontendPort: uint32(r.port), ServerPort: 7051, MenuWait: 10})
 	r.object("network", "N1", &inventoryv1.Network{Id: "N1", Name: "cluster", Cidr: "127.0.0.0/8", Gateway: "127.0.0.254", NsHostname: "head", NsIp: "127.0.0.1"})
 	r.object("osimage", "O1", &inventoryv1.Osimage{Id: "O1", Name: "compute", Kernopts: "quiet console=ttyS0"})
@@ -63,16 +74,16 @@ func (r *room) node(name, address, mac string) uint64 {
 }
 
 func (r *room) object(noun, id string, m proto.Message) uint64 {
-	return r.publish(subject.Object(noun, id), m)
+	return r.publish(r.inv, subject.Object(noun, id), m)
 }
 
-func (r *room) publish(subj string, m proto.Message) uint64 {
+func (r *room) publish(by *bus.Conn, subj string, m proto.Message) uint64 {
 	r.t.Helper()
 	data, err := wire.Marshal(m)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	ack, err := r.other.JS.Publish(within(r.t), subj, data)
+	ack, err := by.JS.Publish(within(r.t), subj, data)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -90,7 +101,7 @@ func (r *room) startDead() run.Task {
 	if err := os.WriteFile(filepath.Join(loaders, "snponly.efi"), []byte("loader"), 0o644); err != nil {
 		r.t.Fatal(err)
 	}
-	conn := r.srv.Connect(r.t, "bootscript")
+	conn := r.connect("bootscript")
 	task, err := New(Config{Address: "127.0.0.1", TFTP: "127.0.0.1:0", Loaders: []string{loaders}}, run.Deps{
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: prometheus.NewRegistry(), Bus: conn, Data: r.data, Head: "head1"})
 	if err != nil {
@@ -179,7 +190,7 @@ func (r *room) release(contents ...string) *imagepackerv1.Release {
 	for _, c := range contents {
 		r.store(release.DigestOf([]byte(c)).Hex(), c)
 	}
-	r.publish(subject.Release("O1"), &imagepackerv1.Releases{OsimageId: "O1", Current: rel.Manifest, Releases: []*imagepackerv1.Release{rel}})
+	r.publish(r.packer, subject.Release("O1"), &imagepackerv1.Releases{OsimageId: "O1", Current: rel.Manifest, Releases: []*imagepackerv1.Release{rel}})
 	return rel
 }
 
@@ -190,7 +201,7 @@ func (r *room) describe(c ...string) *imagepackerv1.Release {
 
 func (r *room) store(name, content string) {
 	r.t.Helper()
-	store, err := r.other.JS.ObjectStore(within(r.t), subject.Files)
+	store, err := r.packer.JS.ObjectStore(within(r.t), subject.Files)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/luna-hpc/luna/pkg/fault"
 	"github.com/luna-hpc/luna/pkg/outbox"
 	"github.com/luna-hpc/luna/pkg/projection"
-	"github.com/luna-hpc/luna/pkg/subject"
 	"github.com/luna-hpc/luna/pkg/wire"
 	bootscriptv1 "github.com/luna-hpc/luna/proto/bootscript/v1"
 )
@@ -279,4 +278,4 @@ func (b *Book) settle() error {
 func (b *Book) Ready() error { return nil }
 
 // String returns "boots".
-func (b *Book) String() string { return "boots of stream " + subject.Boots }
+func (b *Book) String() string { return "boots" }

@@ -7,6 +7,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/luna-hpc/luna/pkg/bus"
+	"github.com/luna-hpc/luna/pkg/fault"
 	"github.com/luna-hpc/luna/pkg/projection"
 	bootscriptv1 "github.com/luna-hpc/luna/proto/bootscript/v1"
 )
@@ -17,6 +18,12 @@ const (
 	ByToken    = "token"    // it carried the boot's token
 	ByExchange = "exchange" // dhcp had just answered this machine at this address
 	ByNothing  = ""         // anybody could have asked
+)
+
+const (
+	day = 24 * time.Hour
+	// maxBoots is how many boots of a node are kept when it makes up their ids.
+	maxBoots = 1000
 )
 
 // looksBack is how many boots of a node are looked at.
@@ -55,6 +62,28 @@ func believed(steps []*bootscriptv1.Step) bool {
 		}
 	}
 	return false
+}
+
+// Admits says whether a node may speak of a boot: one that is known, or one
+// that another head made within a day and this one has not heard of yet. The
+// number is bounded, since any user of a node can make up ids.
+func (b *Book) Admits(tx *projection.Tx, nodeID, id string) error {
+	steps, err := b.Steps(tx, id)
+	if err != nil || len(steps) > 0 {
+		return err
+	}
+	made, err := ulid.ParseStrict(id)
+	if err != nil {
+		return fault.Invalidf("%q is no boot id", id)
+	}
+	if age := b.now().Sub(made.Timestamp()); age > day || age < -time.Hour {
+		return fault.Conflictf("boot %s is not known here and was not made today", id)
+	}
+	ids, err := b.Boots(tx, nodeID)
+	if err == nil && len(ids) >= maxBoots {
+		err = fault.Unavailablef("not kept: the node has %d boots already", len(ids))
+	}
+	return err
 }
 
 // Ended tells whether a boot has come to its good end.

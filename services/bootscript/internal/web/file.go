@@ -27,6 +27,9 @@ const (
 // errNoFile says that a name is not one of a released file.
 var errNoFile = errors.New("no released file has such a name")
 
+// fileTime is how long one file may take.
+const fileTime = time.Hour
+
 // defaultServerPort is where torrents are served while the cluster says no other.
 const defaultServerPort = 7051
 
@@ -57,7 +60,14 @@ func (h *Handler) file(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(name, "sha256:") || r.URL.Query().Has("digest") {
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	http.ServeContent(w, r, "", time.Time{}, f)
+	send(w, r, time.Time{}, f)
+}
+
+// send sends a file, or the part of it that was asked for, with more time than
+// a script has.
+func send(w http.ResponseWriter, r *http.Request, modified time.Time, f *os.File) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(fileTime)) // a test's recorder has none
+	http.ServeContent(w, r, "", modified, f)
 }
 
 // digestOf returns the hex of the digest that a request means.
@@ -137,7 +147,7 @@ func (h *Handler) loader(w http.ResponseWriter, r *http.Request, name string) {
 		kind = "application/efi" // UEFI HTTP boot goes by it
 	}
 	w.Header().Set("Content-Type", kind)
-	http.ServeContent(w, r, "", st.ModTime(), f)
+	send(w, r, st.ModTime(), f)
 }
 
 // redirect sends a BitTorrent client to the torrent seeder, by the name that

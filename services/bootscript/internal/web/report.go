@@ -40,9 +40,10 @@ func (h *Handler) believe(tx *projection.Tx, r *http.Request, n *inventoryv1.Nod
 		return s, nil
 	}
 	s.by, s.boot = boot.ByAddress, bootID
-	if bootID == "" {
-		s.boot, s.fresh, err = h.Book.ForNode(tx, n.Id)
+	if bootID != "" {
+		return s, h.Book.Admits(tx, n.Id, bootID)
 	}
+	s.boot, s.fresh, err = h.Book.ForNode(tx, n.Id)
 	return s, err
 }
 
