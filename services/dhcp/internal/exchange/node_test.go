@@ -176,6 +176,12 @@ func TestOnlyPrivilegedIPXEExchangesAreNoticed(t *testing.T) {
 	if r := ask("10.30.0.9:5068", ipxe); r.IPXE != nil {
 		t.Error("a packet from an ordinary port was noticed")
 	}
+	if r := ask("10.50.0.1:5067", ipxe, relayed("10.30.255.1")); r.IPXE != nil {
+		t.Error("a packet that only says that it was relayed was noticed")
+	}
+	if r := ask("10.30.255.1:67", ipxe, relayed("10.30.255.1")); r.IPXE == nil {
+		t.Error("a relayed exchange was not noticed")
+	}
 	r := ask("0.0.0.0:68", ipxe)
 	if r.IPXE == nil || r.IPXE.MAC.String() != nodeMAC || r.IPXE.Address != netip.MustParseAddr("10.30.0.1") || !r.IPXE.At.Equal(s.clock) {
 		t.Errorf("noticed %v", r.IPXE)
@@ -202,6 +208,9 @@ func TestProxyOn4011(t *testing.T) {
 	}
 	if _, ok := ask("10.30.0.1:4011"); ok {
 		t.Error("a client that is no PXE ROM was answered")
+	}
+	if _, ok := ask("10.30.0.1:4011", class("PXEClient:Arch:00011"), arch(iana.EFI_ARM64)); ok {
+		t.Error("an answer without a loader")
 	}
 }
 

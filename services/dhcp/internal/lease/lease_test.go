@@ -88,6 +88,19 @@ func TestMergeTakesWhatIsNewer(t *testing.T) {
 	}
 }
 
+func TestOfTwoHoldersTheLaterHasTheAddress(t *testing.T) {
+	a := netip.MustParseAddr("10.0.0.1")
+	early := Lease{MAC: plan.MAC{2, 0, 0, 0, 0, 1}, Addr: a, Granted: begin, Expires: begin.Add(time.Hour)}
+	late := Lease{MAC: plan.MAC{2, 0, 0, 0, 0, 2}, Addr: a, Granted: begin.Add(time.Minute), Expires: begin.Add(time.Hour)}
+	for _, order := range [][]Lease{{early, late}, {late, early}} {
+		table := NewTable()
+		table.Merge(order)
+		if got := table.Live(begin); len(got) != 1 || got[0].MAC != late.MAC {
+			t.Errorf("live %v", got)
+		}
+	}
+}
+
 func TestUnwrittenLeaseIsForgotten(t *testing.T) {
 	n, table := network("10.0.0.1", "10.0.0.1"), NewTable()
 	l := Lease{MAC: plan.MAC{2, 0, 0, 0, 0, 1}, Addr: netip.MustParseAddr("10.0.0.1"), Granted: begin, Expires: begin.Add(time.Hour)}

@@ -86,6 +86,17 @@ func TestCNAMELoopEnds(t *testing.T) {
 	}
 }
 
+func TestQuotedParenthesesJoinNoLines(t *testing.T) {
+	f := room()
+	f.Networks[0].Include = "a TXT \"smile :(\"\nb A 10.30.9.1 ; (\nc TXT \\(\nd A 10.30.9.2\n"
+	set := Build(f, minute, slog.New(slog.DiscardHandler))
+	for _, name := range []string{"a.cluster.", "b.cluster.", "c.cluster.", "d.cluster."} {
+		if !set.Find(name).has(name) {
+			t.Errorf("%s is lost", name)
+		}
+	}
+}
+
 func FuzzZoneText(f *testing.F) {
 	f.Add("a A 10.0.0.1\n$ORIGIN x\n$TTL 1h\n$GENERATE 1-3 n$ A 10.0.0.$\n(\n\"")
 	f.Add("\t TXT \"a;b\" ; c\n@ NS a\\(.\n* A 1.1.1.1")
