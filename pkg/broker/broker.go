@@ -80,7 +80,7 @@ func (b *Broker) Run(ctx context.Context) error {
 
 // Ready reports whether the server takes connections.
 func (b *Broker) Ready() error {
-	if !b.ReadyForConnections(0) {
+	if !b.Running() {
 		return errors.New("the server does not take connections")
 	}
 	return nil

@@ -138,7 +138,7 @@ func bootAll(ctx context.Context, l *lab.Lab, nodes []*node, out io.Writer) erro
 }
 
 func (n *node) wait(ctx context.Context, l *lab.Lab) error {
-	if err := l.WaitSSH(ctx, n.address); err != nil {
+	if err := l.WaitUp(ctx, n.address); err != nil {
 		return fmt.Errorf("%s: %w", n.machine.Name, err)
 	}
 	n.up = time.Since(n.started)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/luna-hpc/luna/pkg/wire"
 	bootscriptv1 "github.com/luna-hpc/luna/proto/bootscript/v1"
@@ -26,6 +27,22 @@ func (l *Lab) Steps(ctx context.Context, node string) (*bootscriptv1.BootShowRep
 		return nil, fmt.Errorf("decode the steps of %s: %w", node, err)
 	}
 	return rep, nil
+}
+
+// WaitUp waits until the installed system of a node has reached multi-user, by
+// ssh; the initrd answers ssh too, with nothing that could say so.
+func (l *Lab) WaitUp(ctx context.Context, address string) error {
+	for {
+		out, err := l.SSH(ctx, address, "systemctl is-active multi-user.target")
+		if err == nil && strings.TrimSpace(out) == "active" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s has not reached multi-user: %w", address, err)
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // Address returns a node's address on BOOTIF.

@@ -62,7 +62,8 @@ func (l *Lab) Data() string { return filepath.Join(l.opt.Dir, "head") }
 // UseCreds makes Luna use another operator's key, for a head that was started otherwise.
 func (l *Lab) UseCreds(file string) { l.creds = file }
 
-// StartHead starts luna-head in the room and waits until every service is ready.
+// StartHead starts luna-head in the room and waits until it takes commands. It
+// is ready for nodes only when a cluster is described; see WaitReady.
 func (l *Lab) StartHead(ctx context.Context) error {
 	log, err := os.OpenFile(filepath.Join(l.opt.Dir, "head.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -81,15 +82,26 @@ func (l *Lab) StartHead(ctx context.Context) error {
 	}
 	l.ended = make(chan error, 1)
 	go func() { l.ended <- l.head.Wait() }()
-	return l.waitReady(ctx, "http://127.0.0.1:7040/readyz")
+	return l.until(ctx, func(ctx context.Context) (string, error) {
+		quiet := *l
+		quiet.opt.Said = nil
+		return quiet.Luna(ctx, "history")
+	})
 }
 
-// waitReady asks a health page until it says ready.
-func (l *Lab) waitReady(ctx context.Context, url string) error {
+// WaitReady waits until every service of the head does its work.
+func (l *Lab) WaitReady(ctx context.Context) error {
+	return l.until(ctx, func(ctx context.Context) (string, error) {
+		return l.Output(ctx, "curl", "-s", "--fail-with-body", "http://127.0.0.1:7040/readyz")
+	})
+}
+
+// until tries something again for a minute while the head lives.
+func (l *Lab) until(ctx context.Context, try func(context.Context) (string, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	for {
-		out, err := l.Output(ctx, "curl", "-sf", url)
+		out, err := try(ctx)
 		if err == nil {
 			return nil
 		}
@@ -97,8 +109,8 @@ func (l *Lab) waitReady(ctx context.Context, url string) error {
 		case err := <-l.ended:
 			return fmt.Errorf("the head ended: %w; see %s", err, filepath.Join(l.opt.Dir, "head.log"))
 		case <-ctx.Done():
-			out, _ = l.Output(context.WithoutCancel(ctx), "curl", "-s", url)
-			return fmt.Errorf("the head is not ready: %s", out)
+			before, _, _ := strings.Cut(out, `"states"`)
+			return fmt.Errorf("the head is not ready: %w: %s", err, before)
 		case <-time.After(300 * time.Millisecond):
 		}
 	}
@@ -177,7 +189,7 @@ func (l *Lab) Describe(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return l.WaitReady(ctx)
 }
 
 // AddNode adds the next node and a machine of that name with a blank disk.
