@@ -36,6 +36,7 @@ func (s *Seeder) checkAll(ctx context.Context) {
 		if t.fetches {
 			t.fetch()
 		}
+		t.store.closeIdle()
 	}
 	s.checked = known
 }

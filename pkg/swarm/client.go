@@ -43,8 +43,7 @@ func newClient(listen netip.AddrPort, lim limits, cb torrent.Callbacks, log *slo
 	cfg.TotalHalfOpenConns = lim.halfOpen
 	cfg.DialRateLimiter = rate.NewLimiter(lim.dials, int(lim.dials))
 	cfg.PieceHashersPerTorrent = lim.pieceJobs
-	// With a bound every node would want the same first pieces; without, each has its own random order.
-	cfg.MaxUnverifiedBytes = 0
+	cfg.MaxUnverifiedBytes = 0 // what is wanted is chosen by window
 	cfg.Slogger = slog.New(quiet{log.Handler()})
 	cfg.Callbacks = cb
 	cfg.Callbacks.ReadExtendedHandshake = clampPipeline

@@ -110,7 +110,6 @@ func (d *Downloader) Run(ctx context.Context) error {
 		return errors.Join(append(cl.Close(), fmt.Errorf("torrent %s: the library does not take it", d.store.hash))...)
 	}
 	t.SetOnWriteChunkError(d.fail)
-	t.DownloadAll()
 	d.setTorrent(t)
 	err = d.work(ctx, cl, t)
 	d.setTorrent(nil)
@@ -125,6 +124,7 @@ func (d *Downloader) work(ctx context.Context, cl *torrent.Client, t *torrent.To
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() { d.finishSegments(ctx, t) })
+	wg.Go(func() { newWindow(t, d.store, d.isHead).run(ctx) })
 	wg.Go(func() { d.fallBack(ctx, t) })
 	one := announcer{local: d.cfg.Local, torrent: t, client: cl, complete: d.done, trusted: d.isHead,
 		failed: d.note, log: d.cfg.Log,

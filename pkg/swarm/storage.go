@@ -20,7 +20,7 @@ var (
 func (s *store) OpenTorrent(context.Context, *metainfo.Info, metainfo.Hash) (storage.TorrentImpl, error) {
 	return storage.TorrentImpl{
 		Piece: func(p metainfo.Piece) storage.PieceImpl { return storedPiece{s, p.Index()} },
-		Close: func() error { return nil },
+		Close: s.close,
 	}, nil
 }
 

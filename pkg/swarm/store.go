@@ -25,15 +25,20 @@ type store struct {
 	// received is called for each piece that came from peers and was found right; it may be nil.
 	received func(piece int)
 
+	// progress holds a token after a piece was done.
+	progress chan struct{}
+
 	pieceLocks []sync.Mutex // a piece is written or hashed, never both
 	done       []atomic.Bool
 	segs       []segmentState
 }
 
 type segmentState struct {
-	mu sync.RWMutex // guards sealed, held while a file is opened under the name it tells
+	mu sync.RWMutex // guards sealed and file, held while the file is used
 	// sealed says that the segment is read from <hex>, not from <hex>.part.
 	sealed bool
+	file   *os.File // nil while it is not open
+	used   atomic.Bool
 	left   atomic.Int64 // pieces not done
 	// damaged says that pieces of the sealed file were found wrong.
 	damaged atomic.Bool
@@ -45,7 +50,7 @@ var (
 )
 
 func newStore(dir string, l *layout, written func(seg int)) *store {
-	s := &store{layout: l, dir: dir, written: written,
+	s := &store{layout: l, dir: dir, written: written, progress: make(chan struct{}, 1),
 		pieceLocks: make([]sync.Mutex, l.pieces()), done: make([]atomic.Bool, l.pieces()),
 		segs: make([]segmentState, len(l.segments))}
 	for i, seg := range l.segments {
@@ -58,7 +63,7 @@ func (s *store) path(seg int) string { return filepath.Join(s.dir, s.segments[se
 
 func (s *store) partPath(seg int) string { return s.path(seg) + ".part" }
 
-// open opens a segment for reading, whatever its name is now.
+// open opens a segment for reading, whatever its name is now. The caller closes it.
 func (s *store) open(seg int) (*os.File, error) {
 	st := &s.segs[seg]
 	st.mu.RLock()
@@ -69,21 +74,76 @@ func (s *store) open(seg int) (*os.File, error) {
 	return os.Open(s.partPath(seg))
 }
 
-// openPart opens a segment for writing.
-func (s *store) openPart(seg int) (*os.File, error) {
+// use calls do with a segment's file, which stays open for the next use.
+func (s *store) use(seg int, write bool, do func(f *os.File) error) error {
 	st := &s.segs[seg]
 	st.mu.RLock()
-	defer st.mu.RUnlock()
-	if st.sealed {
-		return nil, errSealed
+	for st.file == nil {
+		st.mu.RUnlock()
+		if err := s.openShared(seg, write); err != nil {
+			return err
+		}
+		st.mu.RLock()
 	}
-	return os.OpenFile(s.partPath(seg), os.O_WRONLY|os.O_CREATE, 0o644)
+	defer st.mu.RUnlock()
+	if write && st.sealed {
+		return errSealed
+	}
+	st.used.Store(true)
+	return do(st.file)
 }
 
-// setSealed says whether a segment is read from <hex>.
+// openShared opens the file that use works with, unless it is open.
+func (s *store) openShared(seg int, write bool) (err error) {
+	st := &s.segs[seg]
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	switch {
+	case st.file != nil:
+	case st.sealed:
+		st.file, err = os.Open(s.path(seg))
+	case write:
+		st.file, err = os.OpenFile(s.partPath(seg), os.O_RDWR|os.O_CREATE, 0o644)
+	default:
+		st.file, err = os.OpenFile(s.partPath(seg), os.O_RDWR, 0)
+	}
+	if err != nil {
+		st.file = nil
+	}
+	return err
+}
+
+// shut closes the file that use works with; mu is held.
+func (st *segmentState) shut() {
+	if st.file != nil {
+		_ = st.file.Close() // nothing is buffered
+		st.file = nil
+	}
+}
+
+// closeIdle closes the files that were not used since the last call.
+func (s *store) closeIdle() {
+	for i := range s.segs {
+		if st := &s.segs[i]; !st.used.Swap(false) {
+			st.mu.Lock()
+			st.shut()
+			st.mu.Unlock()
+		}
+	}
+}
+
+// close closes all files; a late use opens one again.
+func (s *store) close() error {
+	s.closeIdle()
+	s.closeIdle() // the first call took back the marks
+	return nil
+}
+
+// setSealed says whether a segment is read from <hex>, and that its file may be another one now.
 func (s *store) setSealed(seg int, sealed bool) {
 	s.segs[seg].mu.Lock()
 	defer s.segs[seg].mu.Unlock()
+	s.segs[seg].shut()
 	s.segs[seg].sealed = sealed
 }
 
@@ -100,18 +160,18 @@ func (s *store) seal(seg int) error {
 	if err := os.Rename(s.partPath(seg), s.path(seg)); err != nil {
 		return fmt.Errorf("name segment: %w", err)
 	}
+	s.segs[seg].shut() // it is open for writing
 	s.segs[seg].sealed = true
 	return nil
 }
 
 // readAt reads from one piece; off counts from its beginning.
-func (s *store) readAt(piece int, b []byte, off int64) (int, error) {
-	f, err := s.open(s.find(piece))
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	return f.ReadAt(b, s.offset(piece)+off)
+func (s *store) readAt(piece int, b []byte, off int64) (n int, err error) {
+	err = s.use(s.find(piece), false, func(f *os.File) error {
+		n, err = f.ReadAt(b, s.offset(piece)+off)
+		return err
+	})
+	return n, err
 }
 
 // writeAt writes a part of one piece, unless that is done.
@@ -124,14 +184,12 @@ func (s *store) writeAt(piece int, b []byte, off int64) (int, error) {
 	return s.write(piece, b, off)
 }
 
-func (s *store) write(piece int, b []byte, off int64) (int, error) {
+func (s *store) write(piece int, b []byte, off int64) (n int, err error) {
 	seg := s.find(piece)
-	f, err := s.openPart(seg)
-	if err != nil {
-		return 0, fmt.Errorf("write segment %s: %w", s.segments[seg].hex, err)
-	}
-	defer f.Close()
-	n, err := f.WriteAt(b, s.offset(piece)+off)
+	err = s.use(seg, true, func(f *os.File) error {
+		n, err = f.WriteAt(b, s.offset(piece)+off)
+		return err
+	})
 	if err != nil {
 		return n, fmt.Errorf("write segment %s: %w", s.segments[seg].hex, err)
 	}
@@ -139,15 +197,14 @@ func (s *store) write(piece int, b []byte, off int64) (int, error) {
 }
 
 // copyTo writes a piece to w as it is now, for hashing.
-func (s *store) copyTo(piece int, w io.Writer) (int64, error) {
+func (s *store) copyTo(piece int, w io.Writer) (n int64, err error) {
 	s.pieceLocks[piece].Lock()
 	defer s.pieceLocks[piece].Unlock()
-	f, err := s.open(s.find(piece))
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	return io.Copy(w, io.NewSectionReader(f, s.offset(piece), s.pieceLength))
+	err = s.use(s.find(piece), false, func(f *os.File) error {
+		n, err = io.Copy(w, io.NewSectionReader(f, s.offset(piece), s.pieceLength))
+		return err
+	})
+	return n, err
 }
 
 // put checks a whole piece, writes it and marks it done. A piece that is wrong changes nothing.
@@ -172,6 +229,10 @@ func (s *store) put(piece int, data []byte) error {
 func (s *store) markDone(piece int) {
 	if s.done[piece].Swap(true) {
 		return
+	}
+	select {
+	case s.progress <- struct{}{}:
+	default:
 	}
 	seg := s.find(piece)
 	if s.segs[seg].left.Add(-1) == 0 && !s.isSealed(seg) {
