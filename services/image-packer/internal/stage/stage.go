@@ -257,6 +257,10 @@ func (s *Stage) copy(real string, mode fs.FileMode) (err error) {
 	if _, err := io.Copy(to, from); err != nil {
 		return err
 	}
+	// Everybody may start what somebody may: there is only root, and who tries the programs.
+	if mode&0o111 != 0 {
+		mode |= 0o555
+	}
 	return to.Chmod(mode)
 }
 
