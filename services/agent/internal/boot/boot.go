@@ -17,6 +17,7 @@ import (
 	"github.com/luna-hpc/luna/services/agent/internal/head"
 	"github.com/luna-hpc/luna/services/agent/internal/report"
 	"github.com/luna-hpc/luna/services/agent/internal/shell"
+	"github.com/luna-hpc/luna/services/agent/internal/sysroot"
 )
 
 // Pause is the time between tries.
@@ -36,6 +37,11 @@ type Boot struct {
 
 	nudges chan struct{}
 	try    try
+	hush   hush
+	// clear undoes what a try has mounted.
+	clear func(root string) error
+	// pause is the time between tries.
+	pause time.Duration
 }
 
 // Socket is where the boot process listens in its folder.
@@ -46,7 +52,7 @@ func New(line cmdline.Line, run, root string, consoles *console.Set, log *slog.L
 	h := head.New(line.URL, line.Node, line.Token)
 	b := &Boot{
 		Line: line, Run: run, Root: root, Consoles: consoles, Log: log, Head: h,
-		Keeper: NewKeeper(run, log), nudges: make(chan struct{}, 1),
+		Keeper: NewKeeper(run, log), nudges: make(chan struct{}, 1), pause: Pause, clear: sysroot.Clear,
 	}
 	b.Report = &report.Reporter{
 		Spool: report.Spool{Dir: filepath.Join(run, "spool")}, Boot: line.Boot, Head: h, Log: log, Now: time.Now,
@@ -78,7 +84,6 @@ func (b *Boot) Go(ctx context.Context) error {
 			b.Log.Error("commands cannot reach the boot process", "err", err)
 		}
 	})
-	beside.Go(func() { b.deliver(inner) })
 	desk := b.desk()
 	if !b.Line.Service {
 		beside.Go(func() { desk.Run(inner) })
@@ -87,6 +92,7 @@ func (b *Boot) Go(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	beside.Go(func() { b.deliver(inner) })
 	ssh := b.ssh(ctx)
 	if b.Line.Service {
 		return b.service(ctx, desk.Terminals)
@@ -133,6 +139,9 @@ func (b *Boot) deliver(ctx context.Context) {
 		case <-time.After(again):
 		case <-ctx.Done():
 			return
+		}
+		if b.hush.on() {
+			continue
 		}
 		sending, cancel := context.WithTimeout(ctx, patience)
 		err := b.Report.Flush(sending)

@@ -13,7 +13,6 @@ import (
 	"github.com/luna-hpc/luna/services/agent/internal/report"
 	"github.com/luna-hpc/luna/services/agent/internal/script"
 	"github.com/luna-hpc/luna/services/agent/internal/shell"
-	"github.com/luna-hpc/luna/services/agent/internal/sysroot"
 )
 
 // try is what the install script told during one try.
@@ -38,25 +37,30 @@ type failure struct {
 	result report.Result
 }
 
-// install fetches the install script and runs it, again and again until it succeeds.
+// install fetches the install script and runs it, again and again until it
+// succeeds. The same failure again and again is no news for the head: it is
+// told at times only.
 func (b *Boot) install(ctx context.Context, card string, desk *shell.Desk) error {
-	said := ""
+	const news = 10 * time.Minute
+	var last string
+	var told time.Time
 	for {
 		begin := time.Now()
-		f := b.once(ctx, card)
-		if f == nil {
-			return nil
+		if last != "" && begin.Sub(told) < news {
+			b.hush.begin(b)
 		}
-		if ctx.Err() != nil {
+		f := b.once(ctx, card)
+		if f == nil || ctx.Err() != nil {
+			b.hush.end(b, false)
 			return ctx.Err()
 		}
 		b.Log.Error("the node is not installed, next try in 10 s; Enter opens a shell", "err", f.err)
-		// The same failure again is no news for the head.
-		if news := f.step + f.err.Error(); news != said {
-			said = news
+		this := f.step + f.err.Error()
+		if !b.hush.end(b, this == last) {
 			b.Report.Ended(ctx, f.step, time.Since(begin), f.result, f.err)
+			last, told = this, begin
 		}
-		if err := wait(ctx, Pause, desk); err != nil {
+		if err := wait(ctx, b.pause, desk); err != nil {
 			return err
 		}
 	}
@@ -71,7 +75,7 @@ func (b *Boot) once(ctx context.Context, card string) *failure {
 		return &failure{"install.request", err, result}
 	}
 	b.Report.Ended(ctx, "install.request", time.Since(begin), result, nil)
-	if err := sysroot.Clear(b.Root); err != nil {
+	if err := b.clear(b.Root); err != nil {
 		return &failure{"agent.failed", fmt.Errorf("undo the last try: %w", err), report.Result{Tried: "unmount " + b.Root}}
 	}
 	tail, err := b.run(ctx, text, card)

@@ -40,7 +40,7 @@ func (b *Boot) network(ctx context.Context, desk *shell.Desk) (card string, err 
 		}
 		said = err.Error()
 		b.Log.Error("no network, next try in 10 s; Enter opens a shell", "err", err)
-		if err := wait(ctx, Pause, desk); err != nil {
+		if err := wait(ctx, b.pause, desk); err != nil {
 			return "", err
 		}
 	}

@@ -232,6 +232,29 @@ func TestSpoolNumbersGoOnAfterADrain(t *testing.T) {
 	}
 }
 
+func TestSpoolDropsWhatCameAfterAMark(t *testing.T) {
+	s := Spool{Dir: t.TempDir()}
+	mark := 0
+	for i, text := range []string{"a", "b", "c", "d"} {
+		if i == 2 {
+			var err error
+			if mark, err = s.Mark(); err != nil || mark != 2 {
+				t.Fatalf("mark %d, %v", mark, err)
+			}
+		}
+		if err := s.Add([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Drop(mark); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if err := s.Drain(func(p []byte) error { got = append(got, string(p)); return nil }); err != nil || !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("left are %q, %v", got, err)
+	}
+}
+
 func TestSpoolIsBounded(t *testing.T) {
 	s := Spool{Dir: t.TempDir()}
 	for range limit {

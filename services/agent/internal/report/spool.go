@@ -117,6 +117,34 @@ func (s Spool) sendOne(name string, send func([]byte) error) error {
 	return nil
 }
 
+// Mark names the reports that were added until now.
+func (s Spool) Mark() (int, error) {
+	names, err := s.list()
+	if err != nil {
+		return 0, err
+	}
+	next, err := s.next(names)
+	return next - 1, err
+}
+
+// Drop takes away the waiting reports that were added after a mark.
+func (s Spool) Drop(mark int) error {
+	names, err := s.list()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		var n int
+		if _, err := fmt.Sscanf(name, "%d", &n); err != nil || n <= mark {
+			continue
+		}
+		if err := os.Remove(filepath.Join(s.Dir, name)); err != nil {
+			return fmt.Errorf("drop report: %w", err)
+		}
+	}
+	return nil
+}
+
 // Waiting returns how many reports wait.
 func (s Spool) Waiting() (int, error) {
 	names, err := s.list()
