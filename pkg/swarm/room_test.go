@@ -106,6 +106,9 @@ type node struct {
 	*swarm.Downloader
 	dir  string
 	stop func() error
+	over chan struct{} // closed when Run has returned
+	err  error         // of Run, once over
+	told bool          // an error was expected
 	mu   sync.Mutex
 	done []string // segments reported
 }
@@ -127,11 +130,11 @@ func (h *head) boot(t testing.TB, addr string, p payload, change ...func(*swarm.
 	}
 	n.Downloader = d
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx) }()
-	n.stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	n.over = make(chan struct{})
+	go func() { defer close(n.over); n.err = d.Run(ctx) }()
+	n.stop = func() error { cancel(); <-n.over; return n.err }
 	t.Cleanup(func() {
-		if err := n.stop(); err != nil {
+		if err := n.stop(); err != nil && !n.told {
 			t.Errorf("node %s: %v", addr, err)
 		}
 	})
@@ -147,6 +150,18 @@ func (n *node) complete(t testing.TB) swarm.Stats {
 		t.Fatalf("not complete: %+v", n.Stats())
 	}
 	return n.Stats()
+}
+
+// ended waits until a node gives up, and returns why.
+func (n *node) ended(t testing.TB) error {
+	t.Helper()
+	n.told = true
+	select {
+	case <-n.over:
+	case <-time.After(patience):
+		t.Fatalf("it does not end: %+v", n.Stats())
+	}
+	return n.err
 }
 
 func eventually(t testing.TB, is func() bool) {

@@ -177,7 +177,8 @@ func (s *Seeder) join(ctx context.Context, t *seeded) {
 		local: s.cfg.Listen.Addr(), torrent: t.torrent, client: s.client, log: s.cfg.Log,
 		counts: func() (int64, int64, int64) { return t.sent(), 0, t.store.size() - t.store.completed() },
 	}
-	s.members.Go(func() { announceAll(ctx, t.wanted.Trackers, one) })
+	trackers := t.wanted.Trackers
+	s.members.Go(func() { announceAll(ctx, trackers, one) })
 }
 
 func compareHashes(a, b InfoHash) int { return slices.Compare(a[:], b[:]) }

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	windowTick  = 100 * time.Millisecond // between two looks at what other nodes have
-	windowPause = 10 * time.Millisecond  // between two moves
+	windowTick  = 250 * time.Millisecond // between two looks at what other nodes have
+	windowPause = 50 * time.Millisecond  // between two moves
 	// windowBytes is about how much is wanted at a time from the head, and as much from nodes.
 	windowBytes     = 8 << 20
 	windowMinPieces = 32

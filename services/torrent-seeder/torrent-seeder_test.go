@@ -16,6 +16,7 @@ import (
 	"github.com/anacrolix/torrent/metainfo"
 
 	"github.com/luna-hpc/luna/pkg/release"
+	"github.com/luna-hpc/luna/pkg/subject"
 	"github.com/luna-hpc/luna/pkg/swarm"
 	torrentseeder "github.com/luna-hpc/luna/services/torrent-seeder"
 )
@@ -213,7 +214,7 @@ func TestTorrentThatIsNotTheManifestsIsRefused(t *testing.T) {
 func TestFilesThatComeLate(t *testing.T) {
 	r := newRoom(t)
 	p := r.pack(t, 9)
-	store, err := r.conn.JS.ObjectStore(t.Context(), "luna-files")
+	store, err := r.conn.JS.ObjectStore(t.Context(), subject.Files)
 	if err != nil {
 		t.Fatal(err)
 	}
