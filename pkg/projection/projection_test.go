@@ -97,13 +97,12 @@ func TestRebuildEqualsKeptState(t *testing.T) {
 	c := srv.Connect(t, "test")
 	dir := t.TempDir()
 	kept := start(t, c, filepath.Join(dir, "kept.db"), copyFold(1))
-	var seq uint64
 	for round := range 100 { // more than the stream keeps of a subject
 		for node := range 5 {
-			seq = publish(t, c, fmt.Sprint(node), fmt.Sprintf("v%d", round))
+			publish(t, c, fmt.Sprint(node), fmt.Sprintf("v%d", round))
 		}
 	}
-	seq = publish(t, c, "3", "")
+	seq := publish(t, c, "3", "")
 	fresh := start(t, c, filepath.Join(dir, "fresh.db"), copyFold(1))
 	a, b := kept.contents(t, seq), fresh.contents(t, seq)
 	if !maps.Equal(a, b) || len(a) != 4 {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/luna-hpc/luna/pkg/bus"
@@ -63,7 +64,7 @@ func (s *State) openFile() error {
 	if db != nil {
 		closeQuietly(db)
 	}
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return fmt.Errorf("state %s is in use by another process: %w", s.path, err)
 	}
 	s.log.Warn("state file is put aside and built anew", "file", s.path, "err", err)

@@ -139,8 +139,7 @@ func parse(name string, into any, c *Common) error {
 	for _, fs := range []*flag.FlagSet{read, set} {
 		fs.StringVar(&path, "config", defaultFile, "configuration `file`")
 	}
-	var seen Common
-	seen = *c
+	seen := *c
 	bind(read, &seen)
 	if err := read.Parse(os.Args[1:]); err != nil {
 		return err

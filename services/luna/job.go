@@ -89,7 +89,6 @@ type viewer struct {
 	progress *mpb.Progress
 	bar      *mpb.Bar
 	phase    string
-	notes    int
 }
 
 func (a *app) newViewer() *viewer {
