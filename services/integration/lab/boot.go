@@ -13,9 +13,7 @@ import (
 
 // Steps returns the steps of a node's newest boot; none when it has not booted yet.
 func (l *Lab) Steps(ctx context.Context, node string) (*bootscriptv1.BootShowReply, error) {
-	quiet := *l
-	quiet.opt.Said = nil
-	out, err := quiet.Luna(ctx, "boot", "show", node, "--output", "json")
+	out, err := l.quiet().Luna(ctx, "boot", "show", node, "--output", "json")
 	if err != nil && strings.Contains(err.Error(), "(not found)") {
 		return &bootscriptv1.BootShowReply{Node: node}, nil
 	}
@@ -47,9 +45,7 @@ func (l *Lab) WaitUp(ctx context.Context, address string) error {
 
 // Address returns a node's address on BOOTIF.
 func (l *Lab) Address(ctx context.Context, node string) (string, error) {
-	quiet := *l
-	quiet.opt.Said = nil
-	out, err := quiet.Luna(ctx, "node", "show", node, "--raw")
+	out, err := l.quiet().Luna(ctx, "node", "show", node, "--raw")
 	if err != nil {
 		return "", err
 	}

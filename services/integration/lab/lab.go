@@ -82,11 +82,19 @@ func (l *Lab) StartHead(ctx context.Context) error {
 	}
 	l.ended = make(chan error, 1)
 	go func() { l.ended <- l.head.Wait() }()
-	return l.until(ctx, func(ctx context.Context) (string, error) {
-		quiet := *l
-		quiet.opt.Said = nil
-		return quiet.Luna(ctx, "history")
-	})
+	return l.WaitCommands(ctx)
+}
+
+// WaitCommands waits until the inventory answers.
+func (l *Lab) WaitCommands(ctx context.Context) error {
+	return l.until(ctx, func(ctx context.Context) (string, error) { return l.quiet().Luna(ctx, "history") })
+}
+
+// quiet is the same lab with nobody told of commands.
+func (l *Lab) quiet() *Lab {
+	q := *l
+	q.opt.Said = nil
+	return &q
 }
 
 // WaitReady waits until every service of the head does its work.
@@ -171,12 +179,20 @@ func (l *Lab) LunaWithInput(ctx context.Context, input string, args ...string) (
 
 // Describe types what the README says: cluster, network, range, image and group.
 func (l *Lab) Describe(ctx context.Context) error {
+	if err := l.DescribeImage(ctx, l.Image.Root); err != nil {
+		return err
+	}
+	return l.WaitReady(ctx)
+}
+
+// DescribeImage is Describe with the image at a path as the packer sees it.
+func (l *Lab) DescribeImage(ctx context.Context, path string) error {
 	for _, line := range []string{
 		"cluster init --frontend_address 10.30.255.254",
 		"network add -n cluster -N 10.30.0.0 -P 16 --gateway 10.30.255.254",
 		"cluster makedhcp --network cluster --start_ip 10.30.128.1 --end_ip 10.30.140.255",
 		"cluster change --menu_wait 1",
-		"osimage add -n compute -p " + l.Image.Root,
+		"osimage add -n compute -p " + path,
 		"osimage change compute --kernopts console=tty0\x00console=ttyS0,115200",
 		"osimage pack compute",
 		"group add -n compute -o compute -N cluster",
@@ -189,7 +205,7 @@ func (l *Lab) Describe(ctx context.Context) error {
 			return err
 		}
 	}
-	return l.WaitReady(ctx)
+	return nil
 }
 
 // AddNode adds the next node and a machine of that name with a blank disk.

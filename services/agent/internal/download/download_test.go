@@ -60,10 +60,9 @@ func (e *exchange) Run(ctx context.Context) error {
 // desk keeps what a Keeper did.
 type desk struct {
 	*Keeper
-	mu     sync.Mutex
-	opened []*exchange
-	did    []string
-	opens  chan *exchange
+	mu    sync.Mutex
+	did   []string
+	opens chan *exchange
 }
 
 func keeper(t *testing.T) *desk {
