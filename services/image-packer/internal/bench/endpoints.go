@@ -32,7 +32,7 @@ func (b *Bench) add(ctx context.Context, call bus.Call, req *imagepackerv1.Osima
 	if err := checkDir(req.Path, b.Packer.Head); err != nil {
 		return nil, err
 	}
-	k, err := kernel.Get(tree.Tree(req.Path), req.Kernver)
+	k, err := kernel.Get(tree.At(req.Path), req.Kernver)
 	if err != nil {
 		return nil, fault.Invalidf("%w", err)
 	}

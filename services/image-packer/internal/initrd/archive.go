@@ -36,10 +36,13 @@ func (b *builder) archive(ctx context.Context) error {
 	return nil
 }
 
+// window is how far back the compressor looks, in bytes: the kernel needs as much memory while it unpacks.
+const window = 32 << 20
+
 // compressor returns a zstd, or a gzip for kernels that were built without the former.
 func (b *builder) compressor(w io.Writer) (io.WriteCloser, string, error) {
 	if b.unpacksZstd() {
-		z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1))
+		z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window))
 		return z, "zstd", err
 	}
 	z, err := gzip.NewWriterLevel(w, gzip.BestCompression)
@@ -63,14 +66,14 @@ func (b *builder) records(ctx context.Context, w cpio.RecordWriter) error {
 		r.Ino, r.NLink = ino, 1
 		return w.WriteRecord(r)
 	}
-	err := filepath.WalkDir(string(b.Root), func(host string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(b.Root.String(), func(host string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r, err := record(string(b.Root), host, d)
+		r, err := record(b.Root.String(), host, d)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/luna-hpc/luna/services/image-packer/internal/kernel"
 	"github.com/luna-hpc/luna/services/image-packer/internal/stage"
@@ -48,6 +49,9 @@ type Report struct {
 	Udev bool
 	// Tried tells whether each tool was started once. It cannot be for an image of another processor.
 	Tried bool
+
+	inputs  tree.Record
+	started time.Time
 }
 
 // Build writes the initrd. Every program in it has been started once, in a chroot of the finished tree: one that cannot
@@ -61,7 +65,8 @@ func Build(ctx context.Context, opts Options) (*Report, error) {
 }
 
 func build(ctx context.Context, opts Options) (report *Report, err error) {
-	image := tree.Tree(opts.Tree)
+	started, inputs := time.Now(), tree.Record{}
+	image := tree.At(opts.Tree).Recording(inputs)
 	k, err := kernel.Get(image, opts.KernelVersion)
 	if err != nil {
 		return nil, err
@@ -75,7 +80,7 @@ func build(ctx context.Context, opts Options) (report *Report, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{Options: opts, Stage: s, image: image, version: k.Version, report: &Report{}}
+	b := &builder{Options: opts, Stage: s, image: image, version: k.Version, report: &Report{inputs: inputs, started: started}}
 	for _, step := range []func(context.Context) error{b.tools, b.agent, b.base, b.udev, b.modules, b.cache, b.try, b.secrets} {
 		if err := step(ctx); err != nil {
 			return nil, err

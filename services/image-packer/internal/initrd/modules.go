@@ -16,7 +16,7 @@ func (b *builder) modules(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	choice, err := set.Choose(b.KernelModules)
+	choice, err := set.Choose(b.KernelModules, func(name string) bool { return slices.Contains(b.report.Tools, name) })
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (b *builder) indexes(ctx context.Context, set *module.Set, anew bool, depmo
 	if !anew {
 		return nil
 	}
-	if out, err := b.chroot(ctx, nil, "/"+b.programs[depmod], b.version); err != nil {
+	if out, err := chroot(ctx, b.Root, nil, "/"+b.programs[depmod], b.version); err != nil {
 		return fmt.Errorf("depmod %s: %w\n%s", b.version, err, out)
 	}
 	return nil

@@ -30,6 +30,7 @@ var extra = words(`
 	agetty btrfs mkfs.btrfs mke2fs mkdosfs mkfs.fat fsck.fat fsck.ext4 fsck.xfs fsck xfs_growfs xfs_info xfs_admin growpart
 	cryptsetup dmidecode ethtool gdisk hdparm less lsof lspci mii-tool nvme sgdisk smartctl vi
 	pvcreate pvs pvscan pvremove vgcreate vgs vgscan vgchange vgremove lvcreate lvs lvscan lvchange lvremove lvextend
+	mount.nfs mount.nfs4
 	setfacl getfacl setfattr getfattr setcap strace tcpdump ibstat ibstatus opensm`)
 
 // parts are programs that others start by their full path: without them sshd of OpenSSH 9.8 does not let anyone in.

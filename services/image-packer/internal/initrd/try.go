@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/luna-hpc/luna/services/image-packer/internal/scan"
+	"github.com/luna-hpc/luna/services/image-packer/internal/tree"
 )
 
 // patience bounds one try of a program.
@@ -29,15 +30,15 @@ const patience = 30 * time.Second
 // nobody tries programs: with root's rights some make devices and speak to this machine's kernel.
 var nobody = &syscall.Credential{Uid: 65534, Gid: 65534}
 
-// chroot runs a program of the stage in the stage, as root when as is nil, and returns what it said. It is given no
+// chroot runs a program of the tree in the tree, as root when as is nil, and returns what it said. It is given no
 // terminal and no input.
-func (b *builder) chroot(ctx context.Context, as *syscall.Credential, name string, args ...string) ([]byte, error) {
+func chroot(ctx context.Context, root tree.Tree, as *syscall.Credential, name string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: string(b.Root), Credential: as, Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root.String(), Credential: as, Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 2 * time.Second
 	out, err := cmd.CombinedOutput()
@@ -66,7 +67,7 @@ func (b *builder) cache(ctx context.Context) error {
 		if err := b.Add(p); err != nil {
 			return err
 		}
-		if out, err := b.chroot(ctx, nil, "/"+p, "-X"); err != nil {
+		if out, err := chroot(ctx, b.Root, nil, "/"+p, "-X"); err != nil {
 			return fmt.Errorf("ldconfig: %w\n%s", err, out)
 		}
 		return b.Remove(p)
@@ -79,7 +80,7 @@ func (b *builder) try(ctx context.Context) error {
 	if !b.native() {
 		return nil
 	}
-	if err := os.Chmod(string(b.Root), 0o755); err != nil {
+	if err := os.Chmod(b.Root.String(), 0o755); err != nil {
 		return err
 	}
 	var mu sync.Mutex
@@ -88,7 +89,7 @@ func (b *builder) try(ctx context.Context) error {
 	g.SetLimit(2 * runtime.GOMAXPROCS(0))
 	for _, p := range b.programs {
 		g.Go(func() error {
-			out, err := b.chroot(ctx, nobody, "/"+p, "--version")
+			out, err := chroot(ctx, b.Root, nobody, "/"+p, "--version")
 			if reason := cannotStart(err); reason != "" {
 				mu.Lock()
 				defer mu.Unlock()
@@ -151,7 +152,7 @@ func firstLine(out []byte) string {
 // secrets makes sure that no private key is in what every machine on the network can fetch. Programs do not count:
 // libgnutls carries the keys of its own self-test, which everybody has.
 func (b *builder) secrets(context.Context) error {
-	return filepath.WalkDir(string(b.Root), func(host string, d fs.DirEntry, err error) error {
+	return filepath.WalkDir(b.Root.String(), func(host string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
@@ -160,7 +161,7 @@ func (b *builder) secrets(context.Context) error {
 			return err
 		}
 		if !bytes.HasPrefix(data, []byte(elf.ELFMAG)) && scan.HasPrivateKey(data) {
-			return fmt.Errorf("%s holds a private key, and the initrd is public", strings.TrimPrefix(host, string(b.Root)))
+			return fmt.Errorf("%s holds a private key, and the initrd is public", strings.TrimPrefix(host, b.Root.String()))
 		}
 		return nil
 	})

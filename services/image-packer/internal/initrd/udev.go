@@ -17,7 +17,7 @@ var (
 	// withoutRules are parts of the names of rules for what an initrd does not have: sound, screens, seats, services.
 	withoutRules = []string{"alsa", "sound", "v4l", "camera", "drm", "joystick", "mouse", "touchpad", "sensor", "fido", "seat", "uaccess",
 		"power-switch", "hwclock", "ifupdown", "net-dhcp", "e2scrub", "autosuspend", "printers", "snap", "99-systemd"}
-	udevConfigs = []string{"etc/udev/udev.conf", "usr/lib/udev/hwdb.bin", "lib/udev/hwdb.bin", "etc/udev/hwdb.bin"}
+	udevConfigs = []string{"etc/udev/udev.conf"}
 	patterns    = []struct{ dir, glob string }{
 		{"usr/lib/modprobe.d", "*.conf"}, {"lib/modprobe.d", "*.conf"}, {"etc/modprobe.d", "*.conf"},
 		{"usr/lib/depmod.d", "*.conf"}, {"lib/depmod.d", "*.conf"}, {"etc/depmod.d", "*.conf"},
@@ -26,7 +26,7 @@ var (
 )
 
 // udev takes the image's udev: its rules name disks and network cards as the installed system will.
-func (b *builder) udev(context.Context) error {
+func (b *builder) udev(ctx context.Context) error {
 	for _, p := range patterns {
 		if err := b.glob(p.dir, p.glob, nil); err != nil {
 			return err
@@ -62,7 +62,10 @@ func (b *builder) udev(context.Context) error {
 	b.report.Udev = true
 	b.report.Tools = append(b.report.Tools, "udevadm", "systemd-udevd")
 	slices.Sort(b.report.Tools)
-	return b.optional(udevConfigs...)
+	if err := b.optional(udevConfigs...); err != nil {
+		return err
+	}
+	return b.hwdb(ctx)
 }
 
 // glob takes the files in dir that match pattern and have nothing of without in their name. A link to nowhere, as

@@ -26,7 +26,7 @@ func newTree(t *testing.T, files ...string) tree.Tree {
 			t.Fatal(err)
 		}
 	}
-	return tree.Tree(root)
+	return tree.At(root)
 }
 
 func TestFind(t *testing.T) {

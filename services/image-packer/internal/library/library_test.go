@@ -19,7 +19,7 @@ import (
 
 func resolver(t *testing.T, root string) *library.Resolver {
 	t.Helper()
-	r, err := library.NewResolver(tree.Tree(root))
+	r, err := library.NewResolver(tree.At(root))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func newSet(t *testing.T, files map[string]string) *module.Set {
 			t.Fatal(err)
 		}
 	}
-	s, err := module.Read(tree.Tree(root), "6.1")
+	s, err := module.Read(tree.At(root), "6.1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,8 @@ func TestChoose(t *testing.T) {
 		"modules.dep": strings.Join([]string{
 			"kernel/fs/ext4/ext4.ko: kernel/lib/crc16.ko kernel/fs/jbd2/jbd2.ko kernel/fs/mbcache.ko",
 			"kernel/lib/crc16.ko:", "kernel/lib/crc-itu-t.ko:", "kernel/fs/jbd2/jbd2.ko:", "kernel/fs/mbcache.ko:",
-			"kernel/fs/ocfs2/ocfs2.ko:",
+			"kernel/fs/ocfs2/ocfs2.ko:", "kernel/fs/btrfs/btrfs.ko:", "kernel/fs/nfs/nfs.ko: kernel/net/sunrpc/sunrpc.ko",
+			"kernel/net/sunrpc/sunrpc.ko:", "kernel/net/sunrpc/xprtrdma/rpcrdma.ko:", "kernel/drivers/block/rbd.ko:",
 			"kernel/crypto/crc32c_generic.ko:", "kernel/crypto/xor.ko:", "kernel/crypto/anubis.ko:",
 			"kernel/drivers/net/ethernet/intel/e1000e/e1000e.ko.xz: kernel/drivers/ptp/ptp.ko.xz",
 			"kernel/drivers/ptp/ptp.ko.xz:",
@@ -56,7 +57,7 @@ func TestChoose(t *testing.T) {
 		"extra/card.ko":          string(object([]string{"alloc_etherdev_mqs", "printk"})),
 		"updates/dkms/nvidia.ko": string(object([]string{"drm_dev_alloc", "register_netdevice"})),
 	})
-	got, err := s.Choose([]string{"crc-itu-t", "-e1000e", "ipmi_msghandler", "ipmi_watchdog", "-aesni-intel", ""})
+	got, err := s.Choose([]string{"crc-itu-t", "-e1000e", "ipmi_msghandler", "ipmi_watchdog", "-aesni-intel", ""}, has("mkfs.btrfs"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func TestChoose(t *testing.T) {
 			"extra/mlnx-ofa_kernel/drivers/net/ethernet/mellanox/mlx5/core/mlx5_core.ko",
 			"kernel/crypto/crc32c_generic.ko", "kernel/crypto/xor.ko",
 			"kernel/drivers/char/ipmi/ipmi_si.ko",
-			"kernel/fs/ext4/ext4.ko", "kernel/fs/jbd2/jbd2.ko", "kernel/fs/mbcache.ko",
+			"kernel/fs/btrfs/btrfs.ko", "kernel/fs/ext4/ext4.ko", "kernel/fs/jbd2/jbd2.ko", "kernel/fs/mbcache.ko",
 			"kernel/lib/crc-itu-t.ko", "kernel/lib/crc16.ko",
 		},
 		Missing: []string{"ipmi_watchdog"},
@@ -74,16 +75,22 @@ func TestChoose(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("modules (-want +got):\n%s", diff)
 	}
-	all, err := s.Choose(nil)
+	all, err := s.Choose(nil, has("mount.nfs"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{"kernel/drivers/net/ethernet/intel/e1000e/e1000e.ko.xz", "kernel/drivers/ptp/ptp.ko.xz", "kernel/arch/x86/crypto/aesni-intel.ko"} {
+	if strings.Contains(strings.Join(all.Paths, " "), "btrfs") {
+		t.Error("btrfs without its programs")
+	}
+	for _, file := range []string{"kernel/fs/nfs/nfs.ko", "kernel/net/sunrpc/xprtrdma/rpcrdma.ko", "kernel/drivers/net/ethernet/intel/e1000e/e1000e.ko.xz", "kernel/drivers/ptp/ptp.ko.xz", "kernel/arch/x86/crypto/aesni-intel.ko"} {
 		if !strings.Contains(strings.Join(all.Paths, " "), file) {
 			t.Errorf("%s is not chosen", file)
 		}
 	}
 }
+
+// has is an image with one program.
+func has(program string) func(string) bool { return func(p string) bool { return p == program } }
 
 func TestLoad(t *testing.T) {
 	plain := object(nil, "firmware=bnx2/bnx2-mips-09-6.2.1b.fw", "alias=pci:v1", "firmware=e100/*.bin")
@@ -124,7 +131,7 @@ func TestLoad(t *testing.T) {
 }
 
 func TestReadNeedsDepmod(t *testing.T) {
-	if _, err := module.Read(tree.Tree(t.TempDir()), "6.1"); err == nil || !strings.Contains(err.Error(), "depmod") {
+	if _, err := module.Read(tree.At(t.TempDir()), "6.1"); err == nil || !strings.Contains(err.Error(), "depmod") {
 		t.Errorf("got %v", err)
 	}
 }

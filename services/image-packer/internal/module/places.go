@@ -79,6 +79,18 @@ var places = map[string]bool{
 	"net/vmw_vsock":          true,
 }
 
+// never are modules of these directories that serve others or try the kernel: no initrd wants them.
+var never = []string{"ib_isert", "ib_srpt", "netdevsim", "null_blk", "nvmet", "rbd", "rnbd_server", "rtrs_server", "scsi_debug",
+	"xen_blkback", "xen_netback", "xen_scsiback"}
+
+// companions are the programs, one of which an image has when it uses the file systems in a directory at all.
+var companions = map[string][]string{
+	"fs/btrfs":   {"btrfs", "mkfs.btrfs"},
+	"fs/nfs":     {"mount.nfs"},
+	"fs/lockd":   {"mount.nfs"},
+	"net/sunrpc": {"mount.nfs"},
+}
+
 // single names the modules that are wanted of directories which hold many others.
 var single = map[string][]string{
 	"crypto": {"aes_generic", "aes_ti", "af_alg", "algif_skcipher", "authenc", "authencesn", "blake2b_generic", "cbc", "ccm", "crc32_generic",

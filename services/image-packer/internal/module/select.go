@@ -17,9 +17,10 @@ type Choice struct {
 }
 
 // Choose returns the drivers that a machine can need until its system runs, and the modules in ask by name. A name with
-// "-" before it is left out, also where others depend on it.
-func (s *Set) Choose(ask []string) (Choice, error) {
-	c := chooser{Set: s, without: make(map[string]bool), chosen: make(map[string]bool)}
+// "-" before it is left out, also where others depend on it. Has tells whether the image has a program: file systems
+// that it has no programs for are left out.
+func (s *Set) Choose(ask []string, has func(program string) bool) (Choice, error) {
+	c := chooser{Set: s, has: has, without: make(map[string]bool), chosen: make(map[string]bool)}
 	var names []string
 	for _, name := range ask {
 		if rest, ok := strings.CutPrefix(name, "-"); ok {
@@ -52,6 +53,7 @@ func (s *Set) Choose(ask []string) (Choice, error) {
 
 type chooser struct {
 	*Set
+	has     func(program string) bool
 	without map[string]bool
 	chosen  map[string]bool
 }
@@ -85,7 +87,17 @@ func (c chooser) wants(file string) (bool, error) {
 			return drives(data)
 		}
 	}
-	return belongs(place), nil
+	return belongs(place) && c.used(path.Dir(place)), nil
+}
+
+// used tells whether the image has a program for the directory, where that matters.
+func (c chooser) used(dir string) bool {
+	for ; dir != "."; dir = path.Dir(dir) {
+		if programs, ok := companions[dir]; ok {
+			return slices.ContainsFunc(programs, c.has)
+		}
+	}
+	return true
 }
 
 // placeOf finds the kernel's directories in the path of a module built apart, as in
@@ -102,6 +114,9 @@ func placeOf(file string) (string, bool) {
 // belongs matches the module's place in the kernel's tree with the longest entry of places.
 func belongs(file string) bool {
 	dir, name := path.Dir(file), Name(file)
+	if slices.Contains(never, name) {
+		return false
+	}
 	if only, ok := single[dir]; ok {
 		return slices.Contains(only, name)
 	}

@@ -50,7 +50,7 @@ func (p *Packer) Pack(ctx context.Context, image *inventoryv1.Osimage, what What
 	if last == nil && !(what.Payload && what.Boot) {
 		return nil, fault.Conflictf("osimage %s was never packed whole: pack it without --image and --boot first", image.Name)
 	}
-	t := tree.Tree(image.Path)
+	t := tree.At(image.Path)
 	k, err := kernel.Get(t, image.Kernver)
 	if err != nil {
 		return nil, fault.Invalidf("%w", err)
@@ -83,25 +83,42 @@ func (p *Packer) boot(ctx context.Context, t tree.Tree, k kernel.Kernel, image *
 		return fmt.Errorf("store kernel: %w", err)
 	}
 	r.Kernel = d.String()
-	d, size, err := p.Files.Add(func(w io.Writer) error {
-		if what.CopyBoot {
-			return p.copyInitrd(w, t, k)
-		}
-		report, err := initrd.Build(ctx, initrd.Options{
-			Tree: image.Path, KernelVersion: k.Version, AgentBinary: p.Agent,
-			KernelModules: list(image.Kernmodules), WorkDir: p.Work, Out: w,
-		})
-		if err != nil {
-			return err
-		}
-		r.Warnings = append(r.Warnings, lacks(report)...)
-		return nil
-	})
+	if what.CopyBoot {
+		d, r.InitrdBytes, err = p.Files.Add(func(w io.Writer) error { return p.copyInitrd(w, t, k) })
+	} else {
+		d, r.InitrdBytes, err = p.initrd(ctx, k, image, r)
+	}
 	if err != nil {
 		return fault.Conflictf("make initrd: %w", err)
 	}
-	r.Initrd, r.InitrdBytes = d.String(), size
+	r.Initrd = d.String()
 	return nil
+}
+
+// initrd stores the image's initrd. One that would become the same again is not built.
+func (p *Packer) initrd(ctx context.Context, k kernel.Kernel, image *inventoryv1.Osimage, r *imagepackerv1.Release) (release.Digest, int64, error) {
+	opts := initrd.Options{
+		Tree: image.Path, KernelVersion: k.Version, AgentBinary: p.Agent,
+		KernelModules: list(image.Kernmodules), WorkDir: p.Work,
+	}
+	memory := filepath.Join(p.Index, image.Id+"-initrd")
+	if report, d, ok := initrd.Recall(memory, opts); ok {
+		if info, err := os.Stat(p.Files.Path(d)); err == nil && info.Size() == report.Size {
+			r.Warnings = append(r.Warnings, lacks(report)...)
+			return d, report.Size, nil
+		}
+	}
+	var report *initrd.Report
+	d, size, err := p.Files.Add(func(w io.Writer) (err error) {
+		opts.Out = w
+		report, err = initrd.Build(ctx, opts)
+		return err
+	})
+	if err != nil {
+		return "", 0, err
+	}
+	r.Warnings = append(r.Warnings, lacks(report)...)
+	return d, size, initrd.Remember(memory, opts, report, d)
 }
 
 // lacks tells in lines what an initrd should have and the image does not.

@@ -33,7 +33,7 @@ func New(dir string, image tree.Tree) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stage{Root: tree.Tree(dir), image: image, libs: libs, taken: make(map[string]bool)}
+	s := &Stage{Root: tree.At(dir), image: image, libs: libs, taken: make(map[string]bool)}
 	for _, top := range []string{"usr/bin", "usr/sbin", "usr/lib", "bin", "sbin", "lib", "lib64"} {
 		if err := s.dirOf(top + "/x"); err != nil {
 			return nil, err
@@ -99,43 +99,22 @@ func (s *Stage) needs(real string, mode fs.FileMode) error {
 	return nil
 }
 
-// AddTree takes the directory called name with all files, links and directories in it, but no program's needs.
+// AddTree takes the directory called name with all that is in it, as Add does. Links to nowhere are left out.
 func (s *Stage) AddTree(name string) error {
-	real, links, err := s.image.Trace(name)
+	entries, err := s.image.ReadDir(name)
 	if err != nil {
 		return err
 	}
-	for _, l := range links {
-		if err := s.link(l); err != nil {
+	for _, e := range entries {
+		add := s.Add
+		if e.IsDir() {
+			add = s.AddTree
+		}
+		if err := add(path.Join(name, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	return filepath.WalkDir(s.image.Host(real), func(host string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(string(s.image), host)
-		if err != nil {
-			return err
-		}
-		switch {
-		case d.IsDir():
-			return os.MkdirAll(s.Root.Host(rel), 0o755)
-		case d.Type()&fs.ModeSymlink != 0:
-			target, err := os.Readlink(host)
-			if err != nil {
-				return err
-			}
-			return s.link(tree.Link{Path: rel, Target: target})
-		case d.Type().IsRegular():
-			info, err := d.Info()
-			if err != nil {
-				return err
-			}
-			return s.copy(rel, info.Mode().Perm())
-		}
-		return nil
-	})
+	return s.Add(name)
 }
 
 // Write makes the file name with this content, also in place of one that was taken.

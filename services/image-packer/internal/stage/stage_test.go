@@ -32,7 +32,7 @@ func newImage(t *testing.T, files map[string]string) tree.Tree {
 			t.Fatal(err)
 		}
 	}
-	return tree.Tree(root)
+	return tree.At(root)
 }
 
 var merged = map[string]string{
@@ -47,11 +47,11 @@ var merged = map[string]string{
 func listing(t *testing.T, root tree.Tree) map[string]string {
 	t.Helper()
 	got := make(map[string]string)
-	err := filepath.WalkDir(string(root), func(p string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root.String(), func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		name, err := filepath.Rel(string(root), p)
+		name, err := filepath.Rel(root.String(), p)
 		if err != nil {
 			return err
 		}
@@ -79,10 +79,13 @@ func TestAdd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"/bin/awk", "/usr/bin/zcat", "lib/firmware/a/two.bin"} {
+	for _, name := range []string{"/bin/awk", "/usr/bin/zcat"} {
 		if err := s.Add(name); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := s.AddTree("lib/firmware"); err != nil {
+		t.Fatal(err)
 	}
 	if err := s.Write("lib/modules/6.1/modules.dep", []byte("dep"), 0o644); err != nil {
 		t.Fatal(err)

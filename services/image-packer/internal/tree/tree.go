@@ -12,7 +12,19 @@ import (
 )
 
 // Tree is the directory of an image on this machine.
-type Tree string
+type Tree struct {
+	root   string
+	record Record
+}
+
+// At returns the tree in the directory root.
+func At(root string) Tree { return Tree{root: root} }
+
+// Recording returns the same tree, which notes in r what is looked up in it.
+func (t Tree) Recording(r Record) Tree { return Tree{root: t.root, record: r} }
+
+// String returns the tree's directory.
+func (t Tree) String() string { return t.root }
 
 // Link is a symbolic link on the way to a file, by its path in the tree.
 type Link struct{ Path, Target string }
@@ -38,6 +50,7 @@ func (t Tree) Trace(name string) (string, []Link, error) {
 		}
 		next := path.Join(real, part)
 		info, err := os.Lstat(t.Host(next))
+		t.record.note(next, info, err)
 		if err != nil {
 			return "", nil, t.failed(name, err)
 		}
@@ -75,11 +88,11 @@ func (t Tree) failed(name string, err error) error {
 	if errors.Is(err, syscall.ENOTDIR) {
 		err = fs.ErrNotExist
 	}
-	return &fs.PathError{Op: "find in " + string(t), Path: name, Err: err}
+	return &fs.PathError{Op: "find in " + t.root, Path: name, Err: err}
 }
 
 // Host returns where a real path of the tree lies on this machine.
-func (t Tree) Host(real string) string { return filepath.Join(string(t), real) }
+func (t Tree) Host(real string) string { return filepath.Join(t.root, real) }
 
 // Find returns where name lies on this machine, links followed.
 func (t Tree) Find(name string) (string, error) {
@@ -122,14 +135,15 @@ func (t Tree) ReadFile(name string) ([]byte, error) {
 
 // ReadDir lists the directory name, links followed, sorted. A missing one is empty.
 func (t Tree) ReadDir(name string) ([]fs.DirEntry, error) {
-	host, err := t.Find(name)
+	real, _, err := t.Trace(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return os.ReadDir(host)
+	t.record.list(t.root, real)
+	return os.ReadDir(t.Host(real))
 }
 
 // Glob returns the names in the directory dir that match the path.Match pattern, each with dir before it, sorted.

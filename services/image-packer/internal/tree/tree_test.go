@@ -31,7 +31,7 @@ func newTree(t *testing.T) tree.Tree {
 			t.Fatal(err)
 		}
 	}
-	return tree.Tree(root)
+	return tree.At(root)
 }
 
 func TestTrace(t *testing.T) {
