@@ -97,13 +97,24 @@ func leave(dir string) error {
 	})
 }
 
-func move(dir string) error {
-	for _, point := range kept {
-		mounted, err := IsMount(point)
-		if err != nil {
-			return err
+// move moves the kept mounts below dir, all or none.
+func move(dir string) (err error) {
+	// Moving /proc takes the list of mounts away, so it is read before.
+	mounts, err := Mounts()
+	if err != nil {
+		return err
+	}
+	var moved []string
+	defer func() {
+		if err == nil {
+			return
 		}
-		if !mounted {
+		for _, point := range slices.Backward(moved) {
+			err = errors.Join(err, unix.Mount(filepath.Join(dir, point), point, "", unix.MS_MOVE, ""))
+		}
+	}()
+	for _, point := range kept {
+		if !slices.ContainsFunc(mounts, func(m Mount) bool { return m.Point == point }) {
 			continue
 		}
 		to := filepath.Join(dir, point)
@@ -113,6 +124,7 @@ func move(dir string) error {
 		if err := unix.Mount(point, to, "", unix.MS_MOVE, ""); err != nil {
 			return fmt.Errorf("move %s: %w", point, err)
 		}
+		moved = append(moved, point)
 	}
 	return nil
 }

@@ -185,3 +185,41 @@ func TestHasInit(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestMoveAllOrNone(t *testing.T) {
+	dir := t.TempDir()
+	apart(t)
+	old, root := kept, dir+"/root"
+	kept = []string{dir + "/a", dir + "/none", dir + "/b"}
+	defer func() { kept = old }()
+	for _, point := range []string{root, dir + "/a", dir + "/b"} {
+		mount(t, point, "")
+	}
+	in := filepath.Join(root, dir)
+	if err := os.MkdirAll(in, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// A file where a mount should go.
+	if err := os.WriteFile(in+"/b", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := move(root); err == nil || !strings.Contains(err.Error(), "make a place for "+dir+"/b") {
+		t.Errorf("got %v", err)
+	}
+	for point, want := range map[string]bool{dir + "/a": true, in + "/a": false} {
+		if mounted, err := IsMount(point); err != nil || mounted != want {
+			t.Errorf("%s is mounted: %t, %v", point, mounted, err)
+		}
+	}
+	if err := os.Remove(in + "/b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := move(root); err != nil {
+		t.Fatal(err)
+	}
+	for point, want := range map[string]bool{dir + "/a": false, in + "/a": true, in + "/b": true, in + "/none": false} {
+		if mounted, err := IsMount(point); err != nil || mounted != want {
+			t.Errorf("%s is mounted: %t, %v", point, mounted, err)
+		}
+	}
+}
