@@ -15,7 +15,7 @@ func (a *app) networkCommand() *cobra.Command {
 		{name: "network", short: "N", usage: "`address` of or in the network"},
 		{name: "prefix", short: "P", usage: "length of the network's prefix in `bits`"},
 		{name: "gateway", usage: "`address` of the default gateway"},
-		{name: "nameservers", usage: "`addresses` of name servers, with commas (default: the head)"},
+		{name: "nameservers", usage: "`addresses` of name servers, with commas"},
 		{name: "ntp", usage: "`addresses` of time servers, with commas"},
 		{name: "mtu", usage: "largest packet in `bytes`"},
 		{name: "ns_hostname", usage: "`name` of the name server in the zone"},

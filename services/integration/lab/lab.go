@@ -189,7 +189,7 @@ func (l *Lab) Describe(ctx context.Context) error {
 func (l *Lab) DescribeImage(ctx context.Context, path string) error {
 	for _, line := range []string{
 		"cluster init --frontend_address 10.30.255.254",
-		"network add -n cluster -N 10.30.0.0 -P 16 --gateway 10.30.255.254",
+		"network add -n cluster -N 10.30.0.0 -P 16 --gateway 10.30.255.254 --nameservers 10.30.255.254",
 		"cluster makedhcp --network cluster --start_ip 10.30.128.1 --end_ip 10.30.140.255",
 		"cluster change --menu_wait 1",
 		"osimage add -n compute -p " + path,
