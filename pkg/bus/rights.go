@@ -30,7 +30,7 @@ var needs = []need{
 	{user: "inventory", folds: []string{subject.Inventory}, answers: true,
 		events: []string{subject.AllInventory, subject.AllSecrets}},
 	{user: "image-packer", folds: []string{subject.Inventory, subject.Images}, answers: true,
-		events:   []string{subject.AllReleases, "luna.job.image-packer.*"},
+		events:   []string{subject.AllReleases, subject.Job("image-packer", "*")},
 		commands: []string{subject.Commands("inventory")}, writes: []string{subject.Files}, reads: []string{subject.Inputs}},
 	{user: "torrent-seeder", folds: []string{subject.Inventory, subject.Images}, reads: []string{subject.Files}, answers: true},
 	{user: "dhcp", folds: []string{subject.Inventory, subject.Seen}, events: []string{subject.AllLeases}, answers: true},
@@ -39,7 +39,7 @@ var needs = []need{
 		events:   []string{subject.AllSteps, subject.AllUnknown, subject.AllHardware},
 		commands: []string{subject.Commands("inventory")}, reads: []string{subject.Files}},
 	{user: "switch-poller", folds: []string{subject.Inventory, subject.Secrets, subject.Seen}, events: []string{subject.AllSwitch}, answers: true},
-	{user: "power", folds: []string{subject.Inventory, subject.Secrets}, events: []string{"luna.job.power.*"}, answers: true},
+	{user: "power", folds: []string{subject.Inventory, subject.Secrets}, events: []string{subject.Job("power", "*")}, answers: true},
 }
 
 // Rights returns the users of the bus with their rights.
@@ -58,7 +58,7 @@ func Rights() []Right {
 func operator() Right {
 	r := Right{User: "operator",
 		Publish:   []string{subject.AllCommands, "$SRV.>", "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST"},
-		Subscribe: []string{subject.Inbox("operator") + ".>", "_INBOX.>", "luna.job.>", subject.AllLogs, "luna.evt.inventory.>", "luna.evt.image-packer.>", "luna.evt.dhcp.>", "luna.evt.switch-poller.>", "luna.evt.bootscript.>"}}
+		Subscribe: []string{subject.Inbox("operator") + ".>", "_INBOX.>", subject.AllJobs, subject.AllLogs, subject.Own("inventory"), subject.Own("image-packer"), subject.Own("dhcp"), subject.Own("switch-poller"), subject.Own("bootscript")}}
 	for _, s := range []string{subject.Inventory, subject.Images, subject.Seen, subject.Boots, subject.Hardware, subject.Jobs} {
 		r.Publish = append(r.Publish, reading(s)...)
 	}

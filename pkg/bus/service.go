@@ -168,7 +168,7 @@ func (s *Service) callOf(r micro.Request) Call {
 	h := r.Headers()
 	call := Call{
 		ID: h.Get(HeaderCommandID), Author: h.Get(HeaderAuthor), Reason: h.Get(HeaderReason),
-		Command: strings.TrimPrefix(r.Subject(), "luna.cmd."),
+		Command: subject.Words(r.Subject()),
 	}
 	if call.ID == "" {
 		call.ID = NewID()

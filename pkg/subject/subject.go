@@ -42,6 +42,9 @@ func Command(service, noun, verb string) string {
 	return "luna.cmd." + service + "." + noun + "." + verb
 }
 
+// Words returns a command's subject without its prefix, as in inventory.node.add.
+func Words(command string) string { return strings.TrimPrefix(command, "luna.cmd.") }
+
 // Commands matches every command of a service.
 func Commands(service string) string { return "luna.cmd." + service + ".>" }
 
