@@ -12,7 +12,7 @@ import (
 
 // wanted are the tools that operators' scripts and people at the console use; what the image lacks of them is reported.
 var wanted = words(`
-	bash sh
+	bash getent sh
 	[ basename base64 cat chgrp chmod chown chroot cp cut date dd df dirname du echo env expr false head hostname id install
 	ln ls md5sum mkdir mkfifo mknod mktemp mv nproc od printf pwd readlink realpath rm rmdir seq sha256sum sleep sort split
 	stat stty sync tail tee test timeout touch tr true truncate tty uname uniq wc whoami

@@ -80,7 +80,7 @@ var places = map[string]bool{
 }
 
 // never are modules of these directories that serve others or try the kernel: no initrd wants them.
-var never = []string{"ib_isert", "ib_srpt", "netdevsim", "null_blk", "nvmet", "rbd", "rnbd_server", "rtrs_server", "scsi_debug",
+var never = []string{"ib_isert", "ib_srpt", "netdevsim", "null_blk", "nvmet", "rbd", "rnbd_server", "rtrs_server", "scsi_debug", "efct", "tcm_fc", "tcm_qla2xxx",
 	"xen_blkback", "xen_netback", "xen_scsiback"}
 
 // companions are the programs, one of which an image has when it uses the file systems in a directory at all.
