@@ -128,7 +128,7 @@ func TestBootInQEMU(t *testing.T) {
 	line := fmt.Sprintf("root=luna luna.bootproto=static luna.mac=52:54:00:00:00:01 luna.ip=10.0.2.15/24 luna.gw=10.0.2.2 luna.dns=10.0.2.3 "+
 		"luna.url=http://10.0.2.2:%s/luna luna.node=node001 luna.hostname=node001.cluster luna.service=0 luna.boot=boot1 luna.token=tok "+
 		"luna.manifest=%s luna.time=%d luna.future=1 console=ttyS0", port, h.digest, time.Now().Add(time.Hour).Unix())
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048",
 		"-nodefaults", "-nographic", "-serial", "stdio", "-device", "virtio-rng-pci", "-no-reboot",

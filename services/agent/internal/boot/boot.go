@@ -85,7 +85,9 @@ func (b *Boot) Go(ctx context.Context) error {
 		}
 	})
 	desk := b.desk()
-	if !b.Line.Service {
+	if b.Line.Service {
+		beside.Go(func() { b.shells(inner, desk.Terminals) })
+	} else {
 		beside.Go(func() { desk.Run(inner) })
 	}
 	card, err := b.network(ctx, desk)
@@ -95,7 +97,7 @@ func (b *Boot) Go(ctx context.Context) error {
 	beside.Go(func() { b.deliver(inner) })
 	ssh := b.ssh(ctx)
 	if b.Line.Service {
-		return b.service(ctx, desk.Terminals)
+		return b.service(ctx)
 	}
 	if err := b.install(ctx, card, desk); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 // ssh starts the ssh server. A node is installed without one too.
 func (b *Boot) ssh(ctx context.Context) *sshd.Server {
 	begin := time.Now()
-	server, err := sshd.Start(ctx, b.Run+"/ssh")
+	server, err := sshd.Start(ctx, filepath.Join(b.Run, "ssh"))
 	result := report.Result{Tried: "sshd on port 22"}
 	if err != nil {
 		b.Log.Warn("no ssh server", "err", err)
@@ -29,24 +30,33 @@ func (b *Boot) ssh(ctx context.Context) *sshd.Server {
 	return server
 }
 
-// service keeps a shell open on each terminal until ctx ends.
-func (b *Boot) service(ctx context.Context, terminals []shell.Terminal) error {
+// service waits in service mode until ctx ends.
+func (b *Boot) service(ctx context.Context) error {
 	b.Log.Info("service mode: disks stay untouched; a shell is on every console")
 	b.Report.Ended(ctx, "agent.service", 0, report.Result{Tried: "luna.service=1"}, nil)
-	var shells sync.WaitGroup
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// shells keeps a shell open on each terminal until ctx ends.
+func (b *Boot) shells(ctx context.Context, terminals []shell.Terminal) {
+	const again = time.Second
+	var open sync.WaitGroup
 	for _, t := range terminals {
-		shells.Go(func() {
+		open.Go(func() {
 			for ctx.Err() == nil {
 				if err := t.Open(ctx, b.environment("")); err != nil {
 					b.Log.Warn("no shell on this console", "console", t, "err", err)
 					return
 				}
+				select {
+				case <-time.After(again):
+				case <-ctx.Done():
+				}
 			}
 		})
 	}
-	shells.Wait()
-	<-ctx.Done()
-	return ctx.Err()
+	open.Wait()
 }
 
 // leave takes away all that the boot has made but the installed system. What

@@ -32,12 +32,15 @@ func Open(root string, extra ...string) *Set {
 		if name == "" || slices.Contains(set.names, name) {
 			continue
 		}
-		f, err := os.OpenFile(filepath.Join(root, "dev", name), os.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+		open := func() (io.WriteCloser, error) {
+			return os.OpenFile(filepath.Join(root, "dev", name), os.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+		}
+		f, err := open()
 		if err != nil {
 			continue
 		}
 		set.names = append(set.names, name)
-		set.sinks = append(set.sinks, newSink(f))
+		set.sinks = append(set.sinks, newSink(f, open))
 	}
 	return set
 }
@@ -95,24 +98,58 @@ const depth = 512
 
 // sink is one console with a writer of its own.
 type sink struct {
-	to    io.WriteCloser
+	open  func() (io.WriteCloser, error)
 	queue chan []byte
 	done  chan struct{}
 	lost  bool
+
+	mu     sync.Mutex
+	to     io.WriteCloser
+	closed bool
 }
 
-func newSink(to io.WriteCloser) *sink {
-	s := &sink{to: to, queue: make(chan []byte, depth), done: make(chan struct{})}
+func newSink(to io.WriteCloser, open func() (io.WriteCloser, error)) *sink {
+	s := &sink{to: to, open: open, queue: make(chan []byte, depth), done: make(chan struct{})}
 	go s.run()
 	return s
 }
 
+// run writes what is queued. A console that fails has nobody to be told on; the
+// others go on.
 func (s *sink) run() {
 	defer close(s.done)
 	for p := range s.queue {
-		// A console that fails has nobody to be told on; the others go on.
-		_, _ = s.to.Write(p)
+		to := s.current()
+		if _, err := to.Write(p); err == nil {
+			continue
+		}
+		// The end of a shell hangs its terminal up for all who have it open.
+		if to = s.reopen(); to != nil {
+			_, _ = to.Write(p)
+		}
 	}
+}
+
+func (s *sink) current() io.WriteCloser {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.to
+}
+
+// reopen opens the console anew; it returns nil when that fails or the sink is closed.
+func (s *sink) reopen() io.WriteCloser {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	to, err := s.open()
+	if err != nil {
+		return nil
+	}
+	_ = s.to.Close()
+	s.to = to
+	return to
 }
 
 // put queues p. The place before the last is kept for the note that text is lost.
@@ -131,11 +168,18 @@ func (s *sink) close(ctx context.Context) error {
 	close(s.queue)
 	select {
 	case <-s.done:
-		return s.to.Close()
+		return s.shut()
 	case <-ctx.Done():
 	}
 	// Closing ends a write that hangs.
-	err := s.to.Close()
+	err := s.shut()
 	<-s.done
 	return errors.Join(ctx.Err(), err)
+}
+
+func (s *sink) shut() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return s.to.Close()
 }

@@ -112,7 +112,7 @@ func (s *slow) Close() error { return nil }
 
 func TestSlowConsoleSaysThatTextIsLost(t *testing.T) {
 	to := &slow{held: make(chan struct{})}
-	s := newSink(to)
+	s := newSink(to, nil)
 	for range 3 * depth {
 		s.put([]byte("line\n"))
 	}
@@ -125,6 +125,26 @@ func TestSlowConsoleSaysThatTextIsLost(t *testing.T) {
 	}
 	if n := strings.Count(to.String(), "line\n"); n < depth-1 || n > depth+1 {
 		t.Errorf("%d lines came through", n)
+	}
+}
+
+// hung is a terminal that was hung up.
+type hung struct{ closed bool }
+
+func (h *hung) Write([]byte) (int, error) { return 0, os.ErrClosed }
+func (h *hung) Close() error              { h.closed = true; return nil }
+
+func TestConsoleIsOpenedAnewAfterAHangup(t *testing.T) {
+	first, second := &hung{}, &slow{held: make(chan struct{})}
+	close(second.held)
+	s := newSink(first, func() (io.WriteCloser, error) { return second, nil })
+	s.put([]byte("one\n"))
+	s.put([]byte("two\n"))
+	if err := s.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if second.String() != "one\ntwo\n" || !first.closed {
+		t.Errorf("has %q, the old one is closed: %t", second.String(), first.closed)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,7 +55,35 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 	if out, err := exec.CommandContext(ctx, daemon, "-t", "-f", config).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("sshd does not take its configuration: %w: %s", err, strings.TrimSpace(string(out)))
 	}
-	return start(daemon, config, filepath.Join(dir, "log"), print)
+	s, err := start(daemon, config, filepath.Join(dir, "log"), print)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.listens(ctx, "127.0.0.1:22", filepath.Join(dir, "log"))
+}
+
+// listens waits until the server takes connections. When it ends before, the
+// error has what it said.
+func (s *Server) listens(ctx context.Context, address, log string) error {
+	const bound, pause = 10 * time.Second, 50 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	var dialer net.Dialer
+	for {
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case ended := <-s.done:
+			s.done <- ended
+			said, _ := os.ReadFile(log)
+			return fmt.Errorf("sshd ended at once: %v: %s", ended, strings.TrimSpace(string(said)))
+		case <-ctx.Done():
+			return fmt.Errorf("sshd does not listen: %w", err)
+		case <-time.After(pause):
+		}
+	}
 }
 
 // start runs the daemon in the foreground, so that its end is seen.

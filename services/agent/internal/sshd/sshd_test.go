@@ -1,6 +1,7 @@
 package sshd
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,5 +69,35 @@ func TestServerStops(t *testing.T) {
 	}
 	if s.cmd.ProcessState == nil {
 		t.Error("still runs")
+	}
+}
+
+func TestServerThatEndsAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	daemon, log := filepath.Join(dir, "sshd"), filepath.Join(dir, "log")
+	if err := os.WriteFile(daemon, []byte("#!/bin/sh\necho no room >\"$5\"\nexit 255\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s, err := start(daemon, "c", log, "SHA256:x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Nobody listens on port 1.
+	if err := s.listens(t.Context(), "127.0.0.1:1", log); err == nil || !strings.HasSuffix(err.Error(), "exit status 255: no room") {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServerListens(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := (&Server{}).listens(t.Context(), l.Addr().String(), ""); err != nil {
+		t.Error(err)
 	}
 }
