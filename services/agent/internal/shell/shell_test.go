@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 )
@@ -49,11 +50,11 @@ func TestDesk(t *testing.T) {
 
 	// What stood there before the desk listened is dropped, so press until it answers.
 	for open := false; !open; {
-		person.WriteString("x\n")
+		person.WriteString("\n")
 		select {
 		case m := <-said:
 			open = strings.Contains(m, "a shell is open")
-		default:
+		case <-time.After(20 * time.Millisecond): // Not listening yet: press again.
 		}
 	}
 	person.WriteString("echo I-am-$WHO-$TERM on $(tty)\n")
@@ -80,7 +81,7 @@ func TestShellEndsWithItsContext(t *testing.T) {
 	screen := bufio.NewReader(person)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- tty.Open(ctx, os.Environ()) }()
+	go func() { done <- tty.Open(ctx, []string{"PATH=" + os.Getenv("PATH")}) }()
 	person.WriteString("echo up-$((40+2))\n")
 	read(t, screen, "up-42")
 	cancel()
