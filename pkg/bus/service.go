@@ -140,7 +140,7 @@ func (s *Service) answer(ctx context.Context, r micro.Request, e Endpoint) {
 	}
 	data, err := wire.Marshal(rep)
 	if err == nil {
-		err = r.Respond(data)
+		err = s.conn.NATS.Publish(r.Reply(), data)
 	}
 	if err != nil {
 		s.conn.log.Error("reply not sent", "command", call.Command, "id", call.ID, "err", err)
@@ -193,7 +193,13 @@ func (s *Service) refuse(r micro.Request, call Call, err error) {
 		}
 		return
 	}
-	if err := r.Error(strconv.Itoa(kind.Code()), fault.Public(err), nil); err != nil {
+	// Not r.Error: micro looks at the request as soon as its handler returns,
+	// while a worker may still be writing to it.
+	// The text is the body too, for who asks with `nats req`.
+	reply := &nats.Msg{Subject: r.Reply(), Header: nats.Header{}, Data: []byte(fault.Public(err))}
+	reply.Header.Set(micro.ErrorHeader, fault.Public(err))
+	reply.Header.Set(micro.ErrorCodeHeader, strconv.Itoa(kind.Code()))
+	if err := s.conn.NATS.PublishMsg(reply); err != nil {
 		s.conn.log.Error("refusal not sent", "command", call.Command, "err", err)
 	}
 }

@@ -47,7 +47,7 @@ func TestFailingBootsSayWhyAndRecover(t *testing.T) {
 	must(t, err)
 
 	must(t, c.why("node001", "install.download", ""))
-	c.console(m, "install.download")
+	c.console(m, "payload, still trying")
 	must(t, l.Unblock(ctx, 7051, 7052))
 	if err := l.WaitUp(ctx, address); err != nil {
 		t.Fatalf("%v\n%s", err, story(ctx, l, m.Name))

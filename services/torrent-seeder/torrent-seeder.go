@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 
+	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/projection"
 	"github.com/luna-hpc/luna/pkg/run"
@@ -60,7 +61,9 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	s := seed.New(seed.Options{State: state, Files: files, Payload: payload,
 		Listen: netip.AddrPortFrom(cfg.Listen, cfg.PeerPort), Head: d.Head, Fetch: cfg.Fetch, Log: d.Log})
 	d.Metrics.MustRegister(s)
-	return run.NewGroup(Name, state, s, listener(cfg, s, d)), nil
+	// It takes no commands: the bus shows that it is there, and seeding goes on without.
+	presence := bus.NewService(d.Bus, Name, "seeds, tracks and serves every kept release")
+	return run.NewGroup(Name, state, s, listener(cfg, s, d), run.Func{Name: "presence", Do: presence.Run}), nil
 }
 
 // listener serves HTTP on the configured port, or where the cluster wants it.
