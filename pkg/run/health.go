@@ -70,7 +70,11 @@ func HTTP(name, addr string, h http.Handler, log *slog.Logger) Task {
 
 // ServeHTTP serves h on a listener until ctx ends, then gives open requests five seconds.
 func ServeHTTP(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	return Serve(ctx, ln, &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)})
+}
+
+// Serve runs a server on a listener until ctx ends, then gives open requests five seconds.
+func Serve(ctx context.Context, ln net.Listener, srv *http.Server) error {
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(ln) }()
 	select {
