@@ -25,7 +25,7 @@ var errAgain = errors.New("the subscription must be made again")
 func (s *State) followStream(ctx context.Context, f Fold) {
 	for ctx.Err() == nil {
 		connected := s.conn.Connected()
-		err := s.subscribe(ctx, f)
+		err := s.subscribe(ctx, f, connected)
 		if ctx.Err() != nil {
 			break
 		}
@@ -49,8 +49,9 @@ func errText(err error) string {
 }
 
 // subscribe checks whether the kept fold belongs to the stream, then reads on
-// from it, or builds it anew from the last message of each subject.
-func (s *State) subscribe(ctx context.Context, f Fold) error {
+// from it, or builds it anew from the last message of each subject. It ends
+// when connected is closed: a server that was away has forgotten the consumer.
+func (s *State) subscribe(ctx context.Context, f Fold, connected <-chan struct{}) error {
 	infoCtx, cancel := context.WithTimeout(ctx, heartbeat)
 	defer cancel()
 	stream, err := s.conn.JS.Stream(infoCtx, f.Stream)
@@ -79,7 +80,7 @@ func (s *State) subscribe(ctx context.Context, f Fold) error {
 	} else {
 		r.cur = cursor{Version: f.Version, Created: info.Created, Seq: info.State.LastSeq}
 	}
-	return r.read(ctx, consumer, info.State.LastSeq)
+	return r.read(ctx, consumer, connected)
 }
 
 // kept returns the cursor of the fold if it is of this very stream.

@@ -30,16 +30,21 @@ type reader struct {
 	ready []Event // events that may be applied
 }
 
-// read applies messages until ctx ends, the connection changes or the consumer fails.
-// last is the stream's last sequence when the consumer was made.
-func (r *reader) read(ctx context.Context, c jetstream.Consumer, last uint64) error {
-	connected := r.state.conn.Connected()
+// read applies messages until ctx ends, connected is closed or the consumer fails.
+func (r *reader) read(ctx context.Context, c jetstream.Consumer, connected <-chan struct{}) error {
 	it, err := c.Messages(jetstream.PullMaxMessages(2*flushAt), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}
-	stop := context.AfterFunc(ctx, it.Stop)
-	defer func() { stop(); it.Stop() }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-connected:
+		case <-ctx.Done():
+		}
+		it.Stop()
+	}()
 	r.next = 1
 	if c.CachedInfo().NumPending == 0 {
 		if err := r.caughtUp(); err != nil {
@@ -48,6 +53,11 @@ func (r *reader) read(ctx context.Context, c jetstream.Consumer, last uint64) er
 	}
 	for {
 		msg, err := r.nextMessage(ctx, it)
+		select {
+		case <-connected:
+			return errAgain
+		default:
+		}
 		switch {
 		case errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded):
 			if err := r.closeTrimmed(ctx); err != nil {
@@ -59,11 +69,6 @@ func (r *reader) read(ctx context.Context, c jetstream.Consumer, last uint64) er
 			if err := r.take(msg); err != nil {
 				return err
 			}
-		}
-		select {
-		case <-connected:
-			return errAgain
-		default:
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/luna-hpc/luna/pkg/release"
+	"github.com/luna-hpc/luna/pkg/testenv"
 )
 
 // stored makes a segment by hand, and a manifest that holds only it. Headers of files have their name as content.
@@ -56,7 +57,7 @@ func stored(t *testing.T, headers ...tar.Header) (*release.Manifest, []byte) {
 }
 
 func TestHostileEntries(t *testing.T) {
-	needRoot(t)
+	testenv.Root(t)
 	for name, headers := range map[string][]tar.Header{
 		"dot dot":            {{Typeflag: tar.TypeReg, Name: "../escaped"}},
 		"dot dot inside":     {{Typeflag: tar.TypeReg, Name: "a/../../escaped"}},
@@ -96,7 +97,7 @@ func TestHostileEntries(t *testing.T) {
 }
 
 func TestHostileManifestLink(t *testing.T) {
-	needRoot(t)
+	testenv.Root(t)
 	tr := tree{t, t.TempDir()}
 	tr.file("outside/secret", []byte("secret"))
 	tr.file("root/keep", nil)
@@ -112,7 +113,7 @@ func TestHostileManifestLink(t *testing.T) {
 }
 
 func TestWrongBytes(t *testing.T) {
-	needRoot(t)
+	testenv.Root(t)
 	good := tar.Header{Typeflag: tar.TypeReg, Name: "file", Mode: 0o644}
 	for name, spoil := range map[string]func(*release.Manifest, []byte) []byte{
 		"flipped":     func(_ *release.Manifest, d []byte) []byte { d[len(d)-1] ^= 1; return d },

@@ -15,19 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/pkg/xattr"
 	"golang.org/x/sys/unix"
-)
 
-// needRoot skips what only root can do, outside the CI, which runs as root.
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("the CI runs as root")
-	}
-	t.Skip("needs root")
-}
+	"github.com/luna-hpc/luna/pkg/testenv"
+)
 
 // tree is a directory under construction.
 type tree struct {
@@ -64,7 +54,7 @@ func noise(seed uint64, size int) []byte {
 // newTree makes a tree with one of everything.
 func newTree(t testing.TB) string {
 	t.Helper()
-	needRoot(t)
+	testenv.Root(t)
 	tr := tree{t, t.TempDir()}
 	tr.file("etc/passwd", []byte("root:x:0:0::/root:/bin/bash\n"))
 	tr.file("etc/machine-id", []byte("0123456789abcdef0123456789abcdef\n"))

@@ -3,22 +3,17 @@ package swarm_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/luna-hpc/luna/pkg/testenv"
 )
 
 // A stranger gets the same bytes, from the head and from a node of ours.
 func TestStrangerDownloads(t *testing.T) {
-	aria2, err := exec.LookPath("aria2c")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("aria2c is missing")
-		}
-		t.Skip("aria2c is not installed")
-	}
+	aria2 := testenv.Program(t, "aria2c")
 	dir := t.TempDir()
 	p := newPayload(t, dir, 20, 40, 25)
 	h := newHead(t, dir, p)

@@ -15,7 +15,7 @@ func (d *Downloader) finishSegments(ctx context.Context, t *torrent.Torrent) {
 	for {
 		select {
 		case seg := <-d.full:
-			if !d.finish(seg, t, wrong) {
+			if !d.finish(ctx, seg, t, wrong) {
 				continue
 			}
 			if finished++; finished == len(d.store.segments) {
@@ -28,7 +28,7 @@ func (d *Downloader) finishSegments(ctx context.Context, t *torrent.Torrent) {
 }
 
 // finish checks one segment and reports it; a wrong one is fetched again, a few times.
-func (d *Downloader) finish(seg int, t *torrent.Torrent, wrong map[int]int) bool {
+func (d *Downloader) finish(ctx context.Context, seg int, t *torrent.Torrent, wrong map[int]int) bool {
 	err := d.store.finish(seg)
 	if err == nil {
 		if d.cfg.SegmentDone != nil {
@@ -42,12 +42,32 @@ func (d *Downloader) finish(seg int, t *torrent.Torrent, wrong map[int]int) bool
 		d.fail(err)
 		return false
 	}
-	d.store.discard(seg)
 	s := d.store.segments[seg]
+	if !settled(ctx, t, s.first, s.count) {
+		return false
+	}
+	d.store.discard(seg)
 	for i := range s.count {
 		t.Piece(s.first + i).UpdateCompletion()
 	}
 	return false
+}
+
+// settled waits until the library has noted for itself what it has told the store of these
+// pieces; what it hears of them before is lost. It returns false when ctx ends first.
+func settled(ctx context.Context, t *torrent.Torrent, first, count int) bool {
+	for piece := first; piece < first+count; {
+		if !t.PieceState(piece).Marking {
+			piece++
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return true
 }
 
 // fail ends Run with an error.

@@ -10,16 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/luna-hpc/luna/pkg/testenv"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 )
 
 // TestIPXEItselfReadsTheScripts boots a machine whose network ROM is iPXE from
 // the head, through the user-mode network, where the head is 10.0.2.2 and the
-// machine asks from 127.0.0.1. It is slow under emulation: LUNA_QEMU=1.
+// machine asks from 127.0.0.1.
 func TestIPXEItselfReadsTheScripts(t *testing.T) {
-	if os.Getenv("LUNA_QEMU") == "" {
-		t.Skip("LUNA_QEMU is not set")
-	}
 	r := newRoom(t)
 	r.object("cluster", "C1", &inventoryv1.Cluster{Id: "C1", FrontendAddress: "10.0.2.2", FrontendPort: uint32(r.port), MenuWait: 1})
 	r.object("osimage", "O1", &inventoryv1.Osimage{Id: "O1", Name: "compute", Kernopts: "console=ttyS0"})
@@ -41,9 +39,6 @@ func TestIPXEItselfReadsTheScripts(t *testing.T) {
 
 // TestANodeIsPickedOnIPXEsScreen goes through the menu and the list of nodes by keys.
 func TestANodeIsPickedOnIPXEsScreen(t *testing.T) {
-	if os.Getenv("LUNA_QEMU") == "" {
-		t.Skip("LUNA_QEMU is not set")
-	}
 	r := newRoom(t)
 	r.object("cluster", "C1", &inventoryv1.Cluster{Id: "C1", FrontendAddress: "10.0.2.2", FrontendPort: uint32(r.port), MenuWait: 600})
 	bound := r.inventory(r.node("node003", "127.0.0.3", ""))
@@ -77,11 +72,7 @@ func (s *screen) press(keys string) {
 // kernel returns a Linux kernel, which shows its command line.
 func kernel(t *testing.T) string {
 	t.Helper()
-	path := os.Getenv("LUNA_KERNEL")
-	if path == "" {
-		t.Skip("LUNA_KERNEL names no kernel")
-	}
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(testenv.Kernel(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +114,7 @@ func (r *room) machine(t *testing.T, mac string) *screen {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &screen{t: t, lines: make(chan []byte, 1<<16)}
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg", "-m", "512", "-nographic", "-no-reboot",
+	cmd := exec.CommandContext(ctx, testenv.Program(t, "qemu-system-x86_64"), "-accel", "tcg", "-m", "512", "-nographic", "-no-reboot",
 		"-netdev", "user,id=n,bootfile="+r.head()+"/luna?step=boot", "-device", "virtio-net-pci,netdev=n,mac="+mac, "-boot", "n")
 	cmd.Stdout, cmd.Stderr = s, s
 	keys, err := cmd.StdinPipe()
@@ -133,7 +124,7 @@ func (r *room) machine(t *testing.T, mac string) *screen {
 	s.keys = keys
 	if err := cmd.Start(); err != nil {
 		cancel()
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { cancel(); _ = cmd.Wait() }) // killed: an error is what is wanted
 	return s

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -14,6 +13,8 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4/server4"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/luna-hpc/luna/pkg/testenv"
 )
 
 // cable runs the rest of a test in a network namespace of its own with two
@@ -21,17 +22,15 @@ import (
 // with the test, and the namespace with it.
 func cable(t *testing.T) (mac net.HardwareAddr) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("network namespaces need root")
-	}
+	testenv.Root(t)
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Skip("no network namespaces here:", err)
+		testenv.Lacks(t, "no network namespaces here: ", err)
 	}
 	mac = net.HardwareAddr{0x52, 0x54, 0, 0, 0, 1}
 	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "card0", HardwareAddr: mac}, PeerName: "card1"}
 	if err := netlink.LinkAdd(veth); err != nil {
-		t.Skip("no virtual cards here:", err)
+		testenv.Lacks(t, "no virtual cards here: ", err)
 	}
 	if err := Loopback(); err != nil {
 		t.Fatal(err)

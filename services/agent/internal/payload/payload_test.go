@@ -16,6 +16,7 @@ import (
 
 	"github.com/luna-hpc/luna/pkg/release"
 	"github.com/luna-hpc/luna/pkg/swarm"
+	"github.com/luna-hpc/luna/pkg/testenv"
 	bootscript "github.com/luna-hpc/luna/proto/bootscript/v1"
 	"github.com/luna-hpc/luna/services/agent/internal/download"
 	"github.com/luna-hpc/luna/services/agent/internal/head"
@@ -101,9 +102,7 @@ func TestMain(m *testing.M) {
 // pack returns a head with a release of some segments, and the folder that has them.
 func pack(t *testing.T) (*office, string) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("unpacking needs root")
-	}
+	testenv.Root(t)
 	shared, base := packed()
 	manifest := *shared
 	manifest.Segments = slices.Clone(shared.Segments)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+
+	"github.com/luna-hpc/luna/pkg/testenv"
 )
 
 // terminal returns a terminal and the person's end of it.
@@ -16,7 +18,7 @@ func terminal(t *testing.T) (Terminal, *os.File) {
 	t.Helper()
 	master, slave, err := pty.Open()
 	if err != nil {
-		t.Skip("no pseudo terminals here:", err)
+		testenv.Lacks(t, "no pseudo terminals here: ", err)
 	}
 	t.Cleanup(func() { master.Close(); slave.Close() })
 	return Terminal(slave.Name()), master

@@ -7,12 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/luna-hpc/luna/pkg/testenv"
 )
 
 func TestHostKeyIsMadeOnce(t *testing.T) {
-	if _, err := exec.LookPath("ssh-keygen"); err != nil {
-		t.Skip("no ssh-keygen here")
-	}
+	testenv.Program(t, "ssh-keygen")
 	path := filepath.Join(t.TempDir(), "host_key")
 	first, err := hostKey(t.Context(), path)
 	if err != nil || !strings.HasPrefix(first, "SHA256:") {
@@ -30,7 +30,7 @@ func TestHostKeyIsMadeOnce(t *testing.T) {
 func TestConfig(t *testing.T) {
 	daemon, err := find(daemons)
 	if err != nil {
-		t.Skip(err)
+		testenv.Lacks(t, err)
 	}
 	dir := t.TempDir()
 	if _, err := hostKey(t.Context(), filepath.Join(dir, "host_key")); err != nil {
@@ -41,7 +41,7 @@ func TestConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-		t.Skip(err)
+		testenv.Lacks(t, err)
 	}
 	out, err := exec.Command(daemon, "-T", "-f", config).CombinedOutput()
 	if err != nil {

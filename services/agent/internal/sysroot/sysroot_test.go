@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/luna-hpc/luna/pkg/testenv"
 )
 
 func TestParseMounts(t *testing.T) {
@@ -81,16 +83,14 @@ func TestAvailable(t *testing.T) {
 // apart runs the rest of a test in a mount namespace of its own.
 func apart(t *testing.T) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("mounting needs root")
-	}
+	testenv.Root(t)
 	// The thread is never unlocked: it ends with the test and takes its mounts along.
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		t.Skip("no mount namespaces here:", err)
+		testenv.Lacks(t, "no mount namespaces here: ", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		t.Skip("mounts cannot be made private:", err)
+		testenv.Lacks(t, "mounts cannot be made private: ", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/testenv"
 	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	"github.com/luna-hpc/luna/services/bootscript/internal/install"
@@ -65,12 +66,7 @@ func TestScript(t *testing.T) {
 func TestBashAndShellcheckTakeTheScript(t *testing.T) {
 	golden := filepath.Join("testdata", "node001.bash")
 	for _, cmd := range [][]string{{"bash", "-n", golden}, {"shellcheck", golden}} {
-		if _, err := exec.LookPath(cmd[0]); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
+		testenv.Program(t, cmd[0])
 		if out, err := exec.Command(cmd[0], cmd[1:]...).CombinedOutput(); err != nil {
 			t.Errorf("%v: %v\n%s", cmd, err, out)
 		}

@@ -16,20 +16,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/u-root/u-root/pkg/cpio"
 
+	"github.com/luna-hpc/luna/pkg/testenv"
 	"github.com/luna-hpc/luna/services/image-packer/internal/initrd"
 )
-
-// needRoot skips what only root can do, outside the CI, which runs as root.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("the CI runs as root")
-	}
-	t.Skip("needs root")
-}
 
 const program = `package main
 
@@ -66,7 +55,7 @@ type image struct {
 
 func newImage(t *testing.T) image {
 	t.Helper()
-	needRoot(t)
+	testenv.Root(t)
 	bin, err := static()
 	if err != nil {
 		t.Fatal(err)

@@ -6,17 +6,15 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/luna-hpc/luna/pkg/testenv"
 	"github.com/luna-hpc/luna/services/image-packer/internal/initrd"
 )
 
 // TestRealImage builds the initrd of the image whose directory LUNA_TEST_IMAGE names, for its newest kernel.
 // LUNA_TEST_INITRD is where to keep it, LUNA_TEST_AGENT the agent to put in.
 func TestRealImage(t *testing.T) {
-	needRoot(t)
-	root := os.Getenv("LUNA_TEST_IMAGE")
-	if root == "" {
-		t.Skip("LUNA_TEST_IMAGE is not set")
-	}
+	testenv.Root(t)
+	root := testenv.Image(t)
 	agent := os.Getenv("LUNA_TEST_AGENT")
 	if agent == "" {
 		bin, err := static()

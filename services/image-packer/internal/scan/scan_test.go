@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/luna-hpc/luna/pkg/testenv"
 	"github.com/luna-hpc/luna/services/image-packer/internal/scan"
 )
 
@@ -64,10 +65,7 @@ func TestTree(t *testing.T) {
 
 // TestKeysOfSSH takes keys that ssh-keygen made, and ssh-keygen itself for no key.
 func TestKeysOfSSH(t *testing.T) {
-	program, err := exec.LookPath("ssh-keygen")
-	if err != nil {
-		t.Fatal("needs openssh-client: ", err)
-	}
+	program := testenv.Program(t, "ssh-keygen")
 	for _, args := range [][]string{{"-t", "ed25519"}, {"-t", "rsa", "-m", "PEM"}, {"-t", "ecdsa", "-m", "PKCS8"}} {
 		path := filepath.Join(t.TempDir(), "key")
 		if out, err := exec.CommandContext(t.Context(), program, append(args, "-q", "-N", "", "-f", path)...).CombinedOutput(); err != nil {
