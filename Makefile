@@ -61,7 +61,8 @@ verify: tools
 ## test: everything that must hold; TEST='-run Name' chooses
 test: setup verify build test-unit test-room
 
-test-unit:
+test-unit: packages
+	LUNA_TEST_IMAGE=$$(deploy/room/make-image.sh)/root && export LUNA_TEST_IMAGE && \
 	go test -race -tags '$(TAGS)' -timeout 15m $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v /services/integration)
 
 test-room: build
