@@ -86,7 +86,8 @@ func (n need) right() Right {
 		r.Publish = append(r.Publish, "$O."+b+".>", "$JS.API.STREAM.PURGE.OBJ_"+b)
 	}
 	if n.user == "inventory" {
-		r.Publish = append(r.Publish, "$JS.API.STREAM.PURGE."+subject.Inventory, "$JS.API.STREAM.PURGE."+subject.Secrets)
+		// It lists and takes away secrets; it reads none.
+		r.Publish = append(r.Publish, "$JS.API.STREAM.PURGE."+subject.Inventory, "$JS.API.STREAM.INFO."+subject.Secrets, "$JS.API.STREAM.PURGE."+subject.Secrets)
 	}
 	return r
 }

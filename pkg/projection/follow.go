@@ -17,6 +17,8 @@ const (
 	heartbeat = 5 * time.Second
 	// idle is how long a batch whose end was trimmed away may stay open.
 	idle = 300 * time.Millisecond
+	// away is how old a fold may be: a stream keeps the news of a deletion for 90 days.
+	away = 80 * 24 * time.Hour
 )
 
 var errAgain = errors.New("the subscription must be made again")
@@ -115,6 +117,8 @@ func foreign(ctx context.Context, cur cursor, stream jetstream.Stream, info *jet
 		return "messages after what was folded are gone", nil
 	case cur.Time.IsZero():
 		return "", nil
+	case time.Since(cur.Time) > away:
+		return "what was deleted since may be forgotten", nil
 	}
 	msg, err := stream.GetMsg(ctx, cur.Seq)
 	switch {

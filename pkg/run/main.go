@@ -29,6 +29,9 @@ type Common struct {
 	NATS string `yaml:"nats"`
 	// Key is the file with the nkey seed of the service's NATS user.
 	Key string `yaml:"key"`
+	// SecretKey is the file with the key of the secrets; only inventory, bootscript,
+	// switch-poller and power read it.
+	SecretKey string `yaml:"secret_key"`
 	// Health is the address of /healthz, /readyz and /metrics.
 	Health string `yaml:"health"`
 	// LogLevel is debug, info, warn or error.
@@ -40,6 +43,8 @@ type Deps struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	Bus     *bus.Conn
+	// SecretKey is the file with the key of the secrets.
+	SecretKey string
 	// Data is the head's data directory; a service keeps its own in Data/<service>.
 	Data string
 	// Head is the head's name, fit to be a token of a subject.
@@ -84,7 +89,7 @@ type file[C any] struct {
 func runMain[C any](name, health string, service C, build func(C, Deps) (Task, error)) error {
 	cfg := file[C]{Service: service, Common: Common{
 		Data: "/var/lib/luna", NATS: "nats://127.0.0.1:4222",
-		Key: "/etc/luna/keys/" + name + ".nk", Health: health, LogLevel: "info",
+		Key: "/etc/luna/keys/" + name + ".nk", SecretKey: "/etc/luna/secret.key", Health: health, LogLevel: "info",
 	}}
 	if err := parse(name, &cfg, &cfg.Common); err != nil {
 		return err
@@ -94,7 +99,7 @@ func runMain[C any](name, health string, service C, build func(C, Deps) (Task, e
 		if err != nil {
 			return nil, err
 		}
-		d.Bus = conn
+		d.Bus, d.SecretKey = conn, cfg.SecretKey
 		return build(cfg.Service, d)
 	})
 }
@@ -159,6 +164,7 @@ func bind(fs *flag.FlagSet, c *Common) {
 	fs.StringVar(&c.Head, "head", c.Head, "`name` of this head (default: the host name)")
 	fs.StringVar(&c.NATS, "nats", c.NATS, "`URL` of the bus")
 	fs.StringVar(&c.Key, "key", c.Key, "nkey seed `file` of the service's user")
+	fs.StringVar(&c.SecretKey, "secret-key", c.SecretKey, "`file` with the key of the secrets")
 	fs.StringVar(&c.Health, "health", c.Health, "`address` of /healthz, /readyz and /metrics")
 	fs.StringVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error")
 }

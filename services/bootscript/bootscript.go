@@ -13,6 +13,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/outbox"
 	"github.com/luna-hpc/luna/pkg/projection"
 	"github.com/luna-hpc/luna/pkg/run"
+	"github.com/luna-hpc/luna/pkg/secret"
 	"github.com/luna-hpc/luna/services/bootscript/internal/boot"
 	"github.com/luna-hpc/luna/services/bootscript/internal/command"
 	"github.com/luna-hpc/luna/services/bootscript/internal/loader"
@@ -45,13 +46,13 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := token.OpenFile(filepath.Join(dir, "token.key"))
+	secrets, err := secret.ReadKey(d.SecretKey)
 	if err != nil {
 		return nil, err
 	}
 	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log,
 		catalog.Fold(catalog.Cluster, catalog.Network, catalog.Osimage, catalog.Group, catalog.Node),
-		shelf.Fold(), boot.Fold(), unknown.Fold())
+		shelf.Fold(), boot.Fold(), unknown.Fold(), secret.Fold())
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	machines := unknown.NewList(out, d.Head, time.Now)
 	loaders := loader.Dirs(cfg.Loaders)
 	handler := &web.Handler{
-		State: state, Shelf: files, Book: book, Unknown: machines, Exchanges: exchanges, Key: key, Loaders: loaders,
+		State: state, Shelf: files, Book: book, Unknown: machines, Exchanges: exchanges, Keys: token.NewKeys(secrets), Loaders: loaders,
 		Binder: web.Inventory{Conn: d.Bus, State: state}, Metrics: web.NewMetrics(d.Metrics), Log: d.Log, Head: d.Head, Now: time.Now,
 	}
 	commands := command.Commands{State: state, Book: book, Unknown: machines, Planner: web.Planner{Shelf: files, Head: d.Head}, Now: time.Now}

@@ -19,7 +19,7 @@ import (
 // machine asks from 127.0.0.1.
 func TestIPXEItselfReadsTheScripts(t *testing.T) {
 	r := newRoom(t)
-	r.object("cluster", "C1", &inventoryv1.Cluster{Id: "C1", FrontendAddress: "10.0.2.2", FrontendPort: uint32(r.port), MenuWait: 1})
+	r.object("cluster", "C1", &inventoryv1.Cluster{Id: "C1", FrontendAddress: "10.0.2.2", FrontendPort: uint32(r.port), TokenKeyId: "T1", MenuWait: 1})
 	r.object("osimage", "O1", &inventoryv1.Osimage{Id: "O1", Name: "compute", Kernopts: "console=ttyS0"})
 	image := kernel(t)
 	r.until("the head has its address", func() bool { _, s := r.get("/luna?step=boot"); return strings.Contains(s, "http://10.0.2.2:") })
@@ -40,7 +40,7 @@ func TestIPXEItselfReadsTheScripts(t *testing.T) {
 // TestANodeIsPickedOnIPXEsScreen goes through the menu and the list of nodes by keys.
 func TestANodeIsPickedOnIPXEsScreen(t *testing.T) {
 	r := newRoom(t)
-	r.object("cluster", "C1", &inventoryv1.Cluster{Id: "C1", FrontendAddress: "10.0.2.2", FrontendPort: uint32(r.port), MenuWait: 600})
+	r.object("cluster", "C1", &inventoryv1.Cluster{Id: "C1", FrontendAddress: "10.0.2.2", FrontendPort: uint32(r.port), TokenKeyId: "T1", MenuWait: 600})
 	bound := r.inventory(r.node("node003", "127.0.0.3", ""))
 	r.until("the head has its address", func() bool { _, s := r.get("/luna?step=boot"); return strings.Contains(s, "http://10.0.2.2:") })
 	console := r.machine(t, mac2)

@@ -23,6 +23,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/natstest"
 	"github.com/luna-hpc/luna/pkg/release"
 	"github.com/luna-hpc/luna/pkg/run"
+	"github.com/luna-hpc/luna/pkg/secret"
 	"github.com/luna-hpc/luna/pkg/subject"
 	"github.com/luna-hpc/luna/pkg/wire"
 	bootscriptv1 "github.com/luna-hpc/luna/proto/bootscript/v1"
@@ -42,6 +43,7 @@ type room struct {
 	// inv, packer and other are the inventory's, the packer's and the operator's.
 	inv, packer, other *bus.Conn
 	data               string
+	secretKey          string // file
 	port               int
 	stop               func()
 }
@@ -57,7 +59,8 @@ func newRoom(t *testing.T) *room {
 func furnish(t *testing.T, connect func(user string) *bus.Conn) *room {
 	r := &room{t: t, connect: connect, data: t.TempDir(), port: freePort(t)}
 	r.inv, r.packer, r.other = connect("inventory"), connect("image-packer"), connect("operator")
-	r.object("cluster", "C1", &inventoryv1.Cluster{Id: "C1", FrontendAddress: "127.0.0.1", FrontendPort: uint32(r.port), ServerPort: 7051, MenuWait: 10})
+	r.secret("T1", "the key that signs the tokens of boots")
+	r.object("cluster", "C1", &inventoryv1.Cluster{Id: "C1", FrontendAddress: "127.0.0.1", FrontendPort: uint32(r.port), ServerPort: 7051, MenuWait: 10, TokenKeyId: "T1"})
 	r.object("network", "N1", &inventoryv1.Network{Id: "N1", Name: "cluster", Cidr: "127.0.0.0/8", Gateway: "127.0.0.254", NsHostname: "head", NsIp: "127.0.0.1"})
 	r.object("osimage", "O1", &inventoryv1.Osimage{Id: "O1", Name: "compute", Kernopts: "quiet console=ttyS0"})
 	r.object("group", "G1", &inventoryv1.Group{Id: "G1", Name: "compute", OsimageId: "O1", Interfaces: []*inventoryv1.Interface{{Name: "BOOTIF", NetworkIds: []string{"N1"}}},
@@ -75,6 +78,23 @@ func (r *room) node(name, address, mac string) uint64 {
 
 func (r *room) object(noun, id string, m proto.Message) uint64 {
 	return r.publish(r.inv, subject.Object(noun, id), m)
+}
+
+// secret seals a secret as the inventory does.
+func (r *room) secret(id, text string) {
+	r.t.Helper()
+	r.secretKey = filepath.Join(r.data, "secret.key")
+	k, err := secret.MakeKey(r.secretKey)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	data, err := k.Seal(id, []byte(text))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := r.inv.JS.Publish(within(r.t), subject.Secret(id), data); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 func (r *room) publish(by *bus.Conn, subj string, m proto.Message) uint64 {
@@ -103,7 +123,7 @@ func (r *room) startDead() run.Task {
 	}
 	conn := r.connect("bootscript")
 	task, err := New(Config{Address: "127.0.0.1", TFTP: "127.0.0.1:0", Loaders: []string{loaders}}, run.Deps{
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: prometheus.NewRegistry(), Bus: conn, Data: r.data, Head: "head1"})
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: prometheus.NewRegistry(), Bus: conn, SecretKey: r.secretKey, Data: r.data, Head: "head1"})
 	if err != nil {
 		r.t.Fatal(err)
 	}

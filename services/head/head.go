@@ -12,6 +12,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/broker"
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/run"
+	"github.com/luna-hpc/luna/pkg/secret"
 	"github.com/luna-hpc/luna/services/bootscript"
 	"github.com/luna-hpc/luna/services/dhcp"
 	"github.com/luna-hpc/luna/services/dns"
@@ -69,11 +70,15 @@ func of[C any](name string, c C, build func(C, run.Deps) (run.Task, error)) part
 }
 
 // New starts the bus and returns the head. What the bus keeps lies in
-// Data/nats, its users' keys in Data/keys.
+// Data/nats, its users' keys in Data/keys, the key of the secrets is Data/secret.key.
 func New(c Config, d run.Deps) (run.Task, error) {
 	keys := filepath.Join(d.Data, "keys")
 	public, err := broker.Keys(keys)
 	if err != nil {
+		return nil, err
+	}
+	d.SecretKey = filepath.Join(d.Data, "secret.key")
+	if _, err := secret.MakeKey(d.SecretKey); err != nil {
 		return nil, err
 	}
 	srv, err := broker.Start(broker.Options{Listen: c.Listen, Store: filepath.Join(d.Data, "nats"), Public: public, Log: d.Log})
@@ -110,7 +115,7 @@ func services(c Config, d run.Deps, srv nats.InProcessConnProvider, keys string)
 			return nil, err
 		}
 		deps := run.Deps{
-			Log: d.Log.With("service", p.name), Bus: conn, Data: d.Data, Head: d.Head,
+			Log: d.Log.With("service", p.name), Bus: conn, SecretKey: d.SecretKey, Data: d.Data, Head: d.Head,
 			Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"service": p.name}, d.Metrics),
 		}
 		task, err := p.build(deps)

@@ -13,6 +13,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/projection"
 	"github.com/luna-hpc/luna/pkg/run"
+	"github.com/luna-hpc/luna/pkg/secret"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	"github.com/luna-hpc/luna/services/inventory/internal/change"
 	"github.com/luna-hpc/luna/services/inventory/internal/cluster"
@@ -21,6 +22,7 @@ import (
 	"github.com/luna-hpc/luna/services/inventory/internal/node"
 	"github.com/luna-hpc/luna/services/inventory/internal/osimage"
 	"github.com/luna-hpc/luna/services/inventory/internal/read"
+	"github.com/luna-hpc/luna/services/inventory/internal/upkeep"
 )
 
 // Name is the service's name on the bus and of its folder.
@@ -42,10 +44,15 @@ func New(_ Config, d run.Deps) (run.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	decider := change.NewDecider(d.Bus, state, time.Now)
+	key, err := secret.ReadKey(d.SecretKey)
+	if err != nil {
+		return nil, err
+	}
+	decider := change.NewDecider(d.Bus, state, key, time.Now)
 	endpoints := append(changing(decider), reading(read.New(state, decider))...)
 	commands := bus.NewService(d.Bus, Name, "cluster, networks, osimages, groups and nodes", endpoints...)
-	return run.NewGroup(Name, state, commands), nil
+	tidy := upkeep.New(d.Bus, state, d.Log, time.Now)
+	return run.NewGroup(Name, state, commands, tidy), nil
 }
 
 // decide makes an endpoint of a pure decision.

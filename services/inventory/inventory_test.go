@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/fault"
 	"github.com/luna-hpc/luna/pkg/natstest"
 	"github.com/luna-hpc/luna/pkg/run"
+	"github.com/luna-hpc/luna/pkg/secret"
 	"github.com/luna-hpc/luna/pkg/subject"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	"github.com/luna-hpc/luna/services/inventory"
@@ -37,8 +39,13 @@ func newRoom(t *testing.T) *room {
 
 func (r *room) startInventory() {
 	r.t.Helper()
+	dir := r.t.TempDir()
+	key := filepath.Join(dir, "secret.key")
+	if _, err := secret.MakeKey(key); err != nil {
+		r.t.Fatal(err)
+	}
 	task, err := inventory.New(inventory.Default(), run.Deps{
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Bus: r.srv.Connect(r.t, "inventory"), Data: r.t.TempDir(),
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Bus: r.srv.Connect(r.t, "inventory"), SecretKey: key, Data: dir,
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/broker"
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/run"
+	"github.com/luna-hpc/luna/pkg/secret"
 	imagepacker "github.com/luna-hpc/luna/services/image-packer"
 	"github.com/luna-hpc/luna/services/inventory"
 	"github.com/luna-hpc/luna/services/luna"
@@ -68,8 +69,12 @@ func start(t *testing.T, env *testscript.Env) error {
 	}
 	packer := imagepacker.Default()
 	packer.Agent = agent
+	sealing := filepath.Join(dir, "secret.key")
+	if _, err := secret.MakeKey(sealing); err != nil {
+		return err
+	}
 	deps := func(user string) run.Deps {
-		return run.Deps{Log: log, Bus: connect(user), Data: dir, Head: "head", Metrics: prometheus.NewRegistry()}
+		return run.Deps{Log: log, Bus: connect(user), SecretKey: sealing, Data: dir, Head: "head", Metrics: prometheus.NewRegistry()}
 	}
 	inv, err := inventory.New(inventory.Default(), deps("inventory"))
 	if err != nil {

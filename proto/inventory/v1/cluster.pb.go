@@ -50,8 +50,10 @@ type Cluster struct {
 	// Addresses of all heads when there are several.
 	ClusterIps []string `protobuf:"bytes,14,rep,name=cluster_ips,json=clusterIps,proto3" json:"cluster_ips,omitempty"`
 	// Seconds that the boot menu waits; 0 skips the menu.
-	MenuWait      uint32 `protobuf:"varint,15,opt,name=menu_wait,json=menuWait,proto3" json:"menu_wait,omitempty"`
-	Comment       string `protobuf:"bytes,16,opt,name=comment,proto3" json:"comment,omitempty"`
+	MenuWait uint32 `protobuf:"varint,15,opt,name=menu_wait,json=menuWait,proto3" json:"menu_wait,omitempty"`
+	Comment  string `protobuf:"bytes,16,opt,name=comment,proto3" json:"comment,omitempty"`
+	// Secret that signs the tokens by which nodes prove their boot.
+	TokenKeyId    string `protobuf:"bytes,17,opt,name=token_key_id,json=tokenKeyId,proto3" json:"token_key_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -194,6 +196,13 @@ func (x *Cluster) GetMenuWait() uint32 {
 func (x *Cluster) GetComment() string {
 	if x != nil {
 		return x.Comment
+	}
+	return ""
+}
+
+func (x *Cluster) GetTokenKeyId() string {
+	if x != nil {
+		return x.TokenKeyId
 	}
 	return ""
 }
@@ -639,7 +648,7 @@ var File_inventory_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_inventory_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x1ainventory/v1/cluster.proto\x12\finventory.v1\"\xc0\x04\n" +
+	"\x1ainventory/v1/cluster.proto\x12\finventory.v1\"\xe2\x04\n" +
 	"\aCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
 	"\x10frontend_address\x18\x02 \x01(\tR\x0ffrontendAddress\x12\x1e\n" +
@@ -663,7 +672,9 @@ const file_inventory_v1_cluster_proto_rawDesc = "" +
 	"\vcluster_ips\x18\x0e \x03(\tR\n" +
 	"clusterIps\x12\x1b\n" +
 	"\tmenu_wait\x18\x0f \x01(\rR\bmenuWait\x12\x18\n" +
-	"\acomment\x18\x10 \x01(\tR\acomment\"\xeb\x01\n" +
+	"\acomment\x18\x10 \x01(\tR\acomment\x12 \n" +
+	"\ftoken_key_id\x18\x11 \x01(\tR\n" +
+	"tokenKeyId\"\xeb\x01\n" +
 	"\x12ClusterInitRequest\x12)\n" +
 	"\x10frontend_address\x18\x01 \x01(\tR\x0ffrontendAddress\x12#\n" +
 	"\n" +

@@ -1,5 +1,5 @@
-// Command luna-setup prepares the bus: `luna-setup keys` makes the users' keys
-// and the server's keys.conf, `luna-setup streams` makes streams and buckets,
+// Command luna-setup prepares the bus: `luna-setup keys` makes the users' keys,
+// the server's keys.conf and the key of the secrets, `luna-setup streams` makes streams and buckets,
 // `luna-setup rights` prints the server's rights.conf.
 package main
 
@@ -18,6 +18,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/broker"
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/run"
+	"github.com/luna-hpc/luna/pkg/secret"
 )
 
 func main() {
@@ -32,6 +33,7 @@ func setup() error {
 		dir      = flag.String("keys", "/etc/luna/keys", "`directory` of the users' keys")
 		conf     = flag.String("conf", "/etc/luna/nats/keys.conf", "server configuration `file` to write")
 		creds    = flag.String("creds", "/etc/luna/operator.creds", "`file` that gets the operator's key")
+		sealing  = flag.String("secret-key", "/etc/luna/secret.key", "`file` that gets the key of the secrets, unless it is there")
 		url      = flag.String("nats", "nats://127.0.0.1:4222", "`URL` of the bus")
 		replicas = flag.Int("replicas", 1, "`copies` of each stream: 1, or 3 with three heads")
 		wait     = flag.Duration("wait", 2*time.Minute, "how `long` to wait for the bus")
@@ -46,7 +48,7 @@ func setup() error {
 	}
 	switch os.Args[1] {
 	case "keys":
-		return makeKeys(*dir, *conf, *creds)
+		return makeKeys(*dir, *conf, *creds, *sealing)
 	case "rights":
 		fmt.Print(broker.RightsConf())
 		return nil
@@ -61,7 +63,7 @@ func usage() {
 	flag.PrintDefaults()
 }
 
-func makeKeys(dir, conf, creds string) error {
+func makeKeys(dir, conf, creds, sealing string) error {
 	public, err := broker.Keys(dir)
 	if err != nil {
 		return err
@@ -71,6 +73,9 @@ func makeKeys(dir, conf, creds string) error {
 	}
 	if err := renameio.WriteFile(conf, []byte(broker.KeysConf(public)), 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", conf, err)
+	}
+	if _, err := secret.MakeKey(sealing); err != nil {
+		return err
 	}
 	seed, err := os.ReadFile(broker.KeyFile(dir, "operator"))
 	if err != nil {

@@ -1,58 +1,46 @@
 package token
 
 import (
-	"crypto/rand"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"sync"
+
+	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/fault"
+	"github.com/luna-hpc/luna/pkg/projection"
+	"github.com/luna-hpc/luna/pkg/secret"
 )
 
-const keySize = 32
+// Keys finds the key that signs tokens: the secret that the cluster names, the
+// same on all heads.
+type Keys struct {
+	secrets secret.Key
 
-// Key is where the key that signs tokens comes from.
-type Key interface {
-	// Key returns at least 32 bytes.
-	Key() ([]byte, error)
+	mu  sync.Mutex
+	id  string // of the secret that was opened last
+	key []byte
 }
 
-// File is a key of this head alone, kept in a file that only its owner reads.
-type File struct{ key []byte }
+// NewKeys returns keys that are opened with this head's key of the secrets.
+func NewKeys(secrets secret.Key) *Keys { return &Keys{secrets: secrets} }
 
-// OpenFile reads the key, or makes it at the first start.
-func OpenFile(path string) (File, error) {
-	key, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		key, err = makeKey(path)
-	}
-	if err != nil {
-		return File{}, fmt.Errorf("key of the boot tokens: %w", err)
-	}
-	if len(key) != keySize {
-		return File{}, fmt.Errorf("key of the boot tokens: %s has %d bytes, not %d", path, len(key), keySize)
-	}
-	return File{key}, nil
-}
-
-// makeKey writes a whole key or none.
-func makeKey(path string) ([]byte, error) {
-	key := make([]byte, keySize)
-	rand.Read(key)
-	f, err := os.CreateTemp(filepath.Dir(path), ".key-*") // 0600
+// Find returns the key as a state that folds the inventory and the secrets has
+// it; Unavailable before it has reached this head.
+func (k *Keys) Find(tx *projection.Tx) ([]byte, error) {
+	cluster, err := catalog.Of(tx).Cluster()
 	if err != nil {
 		return nil, err
 	}
-	_, err = f.Write(key)
-	err = errors.Join(err, f.Sync(), f.Close())
+	id := cluster.GetTokenKeyId()
+	if id == "" {
+		return nil, fault.Unavailablef("the cluster names no key for tokens")
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.id == id {
+		return k.key, nil
+	}
+	key, err := secret.Read(tx, k.secrets, id)
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		k.id, k.key = id, key
 	}
-	if err != nil {
-		return nil, errors.Join(err, os.Remove(f.Name()))
-	}
-	return key, nil
+	return key, err
 }
-
-// Key returns the key.
-func (f File) Key() ([]byte, error) { return f.key, nil }

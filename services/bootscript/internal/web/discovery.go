@@ -196,14 +196,26 @@ func (h *Handler) write(a asking, p plan.Plan, id string, armed bool) (answer, e
 	}
 	b := plan.Boot{ID: id, Now: h.Now(), Again: again}
 	if armed {
-		var err error
-		claims := token.Claims{NodeID: p.Node.Id, MAC: p.Node.Mac, BootID: id, Expires: h.Now().Add(token.Lifetime)}
-		if b.Token, err = token.Mint(h.Key, claims); err != nil {
-			return answer{}, err
-		}
+		b.Token = h.token(p.Node, id)
 	}
 	s := p.Script(b)
 	return h.form(a, s.Script, s.Syslinux)
+}
+
+// token returns the token of a boot. A head that does not have the key yet gives
+// none, and says so: the node boots, without what only a token gets.
+func (h *Handler) token(n *inventoryv1.Node, id string) (word string) {
+	err := h.State.View(func(tx *projection.Tx) error {
+		key, err := h.Keys.Find(tx)
+		if err == nil {
+			word = token.Mint(key, token.Claims{NodeID: n.Id, MAC: n.Mac, BootID: id, Expires: h.Now().Add(token.Lifetime)})
+		}
+		return err
+	})
+	if err != nil {
+		h.Log.Error("boot without a token", "node", n.Name, "boot", id, "err", err)
+	}
+	return word
 }
 
 // form calls the writer of the form that the machine's loader reads.

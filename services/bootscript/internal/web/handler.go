@@ -34,7 +34,7 @@ type Handler struct {
 	Book      *boot.Book
 	Unknown   *unknown.List
 	Exchanges *token.Exchanges
-	Key       token.Key
+	Keys      *token.Keys
 	Loaders   loader.Dirs
 	Binder    Binder
 	Metrics   *Metrics

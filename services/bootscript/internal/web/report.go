@@ -53,7 +53,12 @@ func (h *Handler) claims(tx *projection.Tx, r *http.Request, n *inventoryv1.Node
 	if !ok {
 		return token.Claims{}, nil
 	}
-	c, err := token.Check(h.Key, strings.TrimSpace(word), n.Id, n.Mac, h.Now())
+	key, err := h.Keys.Find(tx)
+	if err != nil {
+		h.Log.Error("a token cannot be checked, so its report counts by its address only", "node", n.Name, "err", err)
+		return token.Claims{}, nil
+	}
+	c, err := token.Check(key, strings.TrimSpace(word), n.Id, n.Mac, h.Now())
 	if errors.Is(err, token.ErrRefused) {
 		return token.Claims{}, nil
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
 	"github.com/luna-hpc/luna/pkg/projection"
+	"github.com/luna-hpc/luna/pkg/secret"
 	"github.com/luna-hpc/luna/pkg/subject"
 	"github.com/luna-hpc/luna/pkg/wire"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
@@ -27,13 +28,14 @@ const tries = 50
 type Decider struct {
 	conn  *bus.Conn
 	state *projection.State
+	key   secret.Key
 	now   func() time.Time
 	turn  sync.Mutex
 }
 
 // NewDecider returns a decider on a state that folds with Fold.
-func NewDecider(conn *bus.Conn, state *projection.State, now func() time.Time) *Decider {
-	return &Decider{conn: conn, state: state, now: now}
+func NewDecider(conn *bus.Conn, state *projection.State, key secret.Key, now func() time.Time) *Decider {
+	return &Decider{conn: conn, state: state, key: key, now: now}
 }
 
 // Do decides and stores one change. A command id that was done already gives
@@ -85,7 +87,25 @@ func (d *Decider) once(ctx context.Context, call bus.Call, req proto.Message, de
 	case draft.Empty():
 		return &inventoryv1.ChangeReply{CommandId: call.ID}, nil
 	}
+	if err := d.seal(ctx, draft.secrets); err != nil {
+		return nil, err
+	}
 	return d.store(ctx, call.ID, msgs, expected)
+}
+
+// seal publishes secrets before the change that names them. Those of a change
+// that is not made are named by nothing, and taken away after a day.
+func (d *Decider) seal(ctx context.Context, secrets map[string][]byte) error {
+	for id, data := range secrets {
+		sealed, err := d.key.Seal(id, data)
+		if err != nil {
+			return err
+		}
+		if _, err := d.conn.JS.Publish(ctx, subject.Secret(id), sealed); err != nil {
+			return fault.Unavailablef("not done: a secret could not be stored: %w", err)
+		}
+	}
+	return nil
 }
 
 func record(call bus.Call, req proto.Message, now time.Time) *inventoryv1.Change {

@@ -21,8 +21,9 @@ type Draft struct {
 	catalog.View
 	Now time.Time
 
-	order  []string
-	writes map[string]write
+	order   []string
+	writes  map[string]write
+	secrets map[string][]byte // by id
 }
 
 type write struct {
@@ -34,7 +35,7 @@ type write struct {
 
 // NewDraft returns a draft over a view.
 func NewDraft(v catalog.View, now time.Time) *Draft {
-	return &Draft{View: v, Now: now, writes: map[string]write{}}
+	return &Draft{View: v, Now: now, writes: map[string]write{}, secrets: map[string][]byte{}}
 }
 
 // NewID returns an id for a new object.
@@ -49,6 +50,13 @@ func RestID(networkID string, addr netip.Addr) string {
 func (d *Draft) Put(id string, m proto.Message) {
 	noun, _ := catalog.Unwrap(catalog.Wrap(m))
 	d.add(write{noun: noun, id: id, name: catalog.NameOf(m), message: m})
+}
+
+// Secret keeps data where only few services can read it, and returns the id to name it by.
+func (d *Draft) Secret(data []byte) (id string) {
+	id = NewID()
+	d.secrets[id] = data
+	return id
 }
 
 // Delete removes an object.

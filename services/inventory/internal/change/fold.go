@@ -3,6 +3,8 @@
 package change
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
@@ -14,16 +16,21 @@ import (
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 )
 
+// Kept is how many change records are kept; older ones go, from the state as from the stream.
+const Kept = 10000
+
 const (
 	records   = "change"   // command id → ChangeAt
 	revisions = "revision" // sequence, 16 hex digits → command id
+	counts    = "count"    // "change" → how many records there are
 )
 
 // Fold returns the fold of all objects and of the change records.
 func Fold() projection.Fold {
 	f := catalog.Fold()
 	object := f.Apply
-	f.Buckets = append(f.Buckets, records, revisions)
+	f.Version += 100 // versions of the records beside those of the objects
+	f.Buckets = append(f.Buckets, records, revisions, counts)
 	f.Apply = func(tx *projection.Tx, ev projection.Event) error {
 		noun, id, ok := subject.ParseObject(ev.Subject)
 		if !ok || catalog.Noun(noun) != catalog.Change {
@@ -39,6 +46,15 @@ func applyRecord(tx *projection.Tx, id string, ev projection.Event) error {
 	if ev.Deleted() || wire.Event(ev.Data, c) != nil {
 		return nil
 	}
+	old, err := Record(tx, id)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		if err := tx.Delete(revisions, revisionKey(old.Revision)); err != nil {
+			return err
+		}
+	}
 	data, err := proto.Marshal(&inventoryv1.ChangeAt{Revision: ev.Seq, Change: c})
 	if err != nil {
 		return fmt.Errorf("encode change %s: %w", id, err)
@@ -46,7 +62,36 @@ func applyRecord(tx *projection.Tx, id string, ev projection.Event) error {
 	if err := tx.Put(records, id, data); err != nil {
 		return err
 	}
-	return tx.Put(revisions, revisionKey(ev.Seq), []byte(id))
+	if err := tx.Put(revisions, revisionKey(ev.Seq), []byte(id)); err != nil {
+		return err
+	}
+	if old != nil {
+		return nil
+	}
+	return forget(tx)
+}
+
+// forget counts a new record and drops the oldest beyond those that are kept.
+func forget(tx *projection.Tx) error {
+	n, err := tx.Get(counts, records)
+	if err != nil {
+		return err
+	}
+	count := 1
+	if n != nil {
+		count += int(binary.BigEndian.Uint32(n))
+	}
+	for ; count > Kept; count-- {
+		var key, id string
+		err := tx.Each(revisions, "", "", func(k string, v []byte) bool { key, id = k, string(v); return false })
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(tx.Delete(revisions, key), tx.Delete(records, id)); err != nil {
+			return err
+		}
+	}
+	return tx.Put(counts, records, binary.BigEndian.AppendUint32(nil, uint32(count)))
 }
 
 func revisionKey(seq uint64) string { return fmt.Sprintf("%016x", seq) }

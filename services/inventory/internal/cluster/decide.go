@@ -2,6 +2,7 @@
 package cluster
 
 import (
+	"crypto/rand"
 	"net/netip"
 	"sort"
 	"strings"
@@ -12,6 +13,9 @@ import (
 	"github.com/luna-hpc/luna/services/inventory/internal/address"
 	"github.com/luna-hpc/luna/services/inventory/internal/change"
 )
+
+// tokenKeySize is the length of the key of an HMAC-SHA256, in bytes.
+const tokenKeySize = 32
 
 // Init makes the cluster with the defaults of the original.
 func Init(d *change.Draft, r *inventoryv1.ClusterInitRequest) error {
@@ -33,6 +37,9 @@ func Init(d *change.Draft, r *inventoryv1.ClusterInitRequest) error {
 	if err := check(c); err != nil {
 		return err
 	}
+	key := make([]byte, tokenKeySize)
+	rand.Read(key) // never fails
+	c.TokenKeyId = d.Secret(key)
 	d.Put(c.Id, c)
 	return nil
 }

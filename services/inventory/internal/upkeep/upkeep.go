@@ -1,0 +1,208 @@
+// Package upkeep takes out of the streams what the inventory needs no longer.
+package upkeep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/oklog/ulid/v2"
+
+	"github.com/luna-hpc/luna/pkg/bus"
+	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/projection"
+	"github.com/luna-hpc/luna/pkg/subject"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+	"github.com/luna-hpc/luna/services/inventory/internal/change"
+)
+
+// msgSize is the header in which the server tells the size of a body that it leaves out.
+const msgSize = "Nats-Msg-Size"
+
+const (
+	every = time.Hour
+	// unnamed is how long a secret may be named by no object: the change that names it comes after it.
+	unnamed = 24 * time.Hour
+	// mourned is how long the news of a deletion is kept for those who follow.
+	mourned = 90 * 24 * time.Hour
+)
+
+// Upkeep is a task that tidies up every hour. Several inventories may do so at once.
+type Upkeep struct {
+	conn  *bus.Conn
+	state *projection.State
+	log   *slog.Logger
+	now   func() time.Time
+	// buried are secrets whose deletion was published, for the next round to purge.
+	buried map[string]bool
+}
+
+// New returns the upkeep of the inventory that has this state.
+func New(conn *bus.Conn, state *projection.State, log *slog.Logger, now func() time.Time) *Upkeep {
+	return &Upkeep{conn: conn, state: state, log: log, now: now, buried: map[string]bool{}}
+}
+
+// Run tidies up every hour until ctx ends.
+func (u *Upkeep) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(every):
+		}
+		if err := u.Tidy(ctx); err != nil && ctx.Err() == nil {
+			u.log.Warn("old messages are not taken out of the streams; next try in an hour", "err", err)
+		}
+	}
+}
+
+// Ready is always nil: nobody waits for this.
+func (u *Upkeep) Ready() error { return nil }
+
+// String returns "upkeep".
+func (u *Upkeep) String() string { return "upkeep" }
+
+// Tidy is one round.
+func (u *Upkeep) Tidy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, every/2)
+	defer cancel()
+	stream, err := u.conn.JS.Stream(ctx, subject.Inventory)
+	if err != nil {
+		return fmt.Errorf("look for old messages: %w", err)
+	}
+	return errors.Join(u.records(ctx, stream), u.deletions(ctx, stream), u.secrets(ctx, stream))
+}
+
+// records purges the change records that the state has dropped.
+func (u *Upkeep) records(ctx context.Context, stream jetstream.Stream) error {
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject.Change("*")))
+	if err != nil {
+		return fmt.Errorf("look for old change records: %w", err)
+	}
+	if len(info.State.Subjects) <= change.Kept {
+		return nil
+	}
+	// All that was listed is in the state then, unless it was dropped.
+	if err := u.state.WaitFor(ctx, subject.Inventory, info.State.LastSeq); err != nil {
+		return err
+	}
+	for s := range info.State.Subjects {
+		_, id, _ := subject.ParseObject(s)
+		var kept *inventoryv1.ChangeAt
+		err := u.state.View(func(tx *projection.Tx) (err error) { kept, err = change.Record(tx, id); return err })
+		if err != nil {
+			return err
+		}
+		if kept != nil {
+			continue
+		}
+		if err := stream.Purge(ctx, jetstream.WithPurgeSubject(s)); err != nil {
+			return fmt.Errorf("purge an old change record: %w", err)
+		}
+	}
+	return nil
+}
+
+// deletions purges subjects of the inventory whose object was deleted long ago.
+func (u *Upkeep) deletions(ctx context.Context, stream jetstream.Stream) error {
+	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, HeadersOnly: true, FilterSubject: ">",
+		InactiveThreshold: 30 * time.Second, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
+	})
+	if err != nil {
+		return fmt.Errorf("look for old deletions: %w", err)
+	}
+	for left := consumer.CachedInfo().NumPending; left > 0; {
+		msgs, err := consumer.Fetch(int(min(left, 500)), jetstream.FetchMaxWait(10*time.Second))
+		if err != nil {
+			return fmt.Errorf("look for old deletions: %w", err)
+		}
+		n := uint64(0)
+		for msg := range msgs.Messages() {
+			n++
+			if err := u.deletion(ctx, stream, msg); err != nil {
+				return err
+			}
+		}
+		if err := msgs.Error(); err != nil || n == 0 {
+			return fmt.Errorf("look for old deletions, %d messages left: %w", left, err)
+		}
+		left -= min(n, left)
+	}
+	return nil
+}
+
+func (u *Upkeep) deletion(ctx context.Context, stream jetstream.Stream, msg jetstream.Msg) error {
+	md, err := msg.Metadata()
+	if err != nil {
+		return fmt.Errorf("message without metadata: %w", err)
+	}
+	if msg.Headers().Get(msgSize) != "0" || u.now().Sub(md.Timestamp) < mourned {
+		return nil
+	}
+	// Up to the deletion only: an address may have come to rest again since.
+	err = stream.Purge(ctx, jetstream.WithPurgeSubject(msg.Subject()), jetstream.WithPurgeSequence(md.Sequence.Stream+1))
+	if err != nil {
+		return fmt.Errorf("purge an old deletion: %w", err)
+	}
+	return nil
+}
+
+// secrets takes away those that no object names: first for the followers, a
+// round later from the stream.
+func (u *Upkeep) secrets(ctx context.Context, objects jetstream.Stream) error {
+	stream, err := u.conn.JS.Stream(ctx, subject.Secrets)
+	if err != nil {
+		return fmt.Errorf("look for unused secrets: %w", err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(">"))
+	if err != nil {
+		return fmt.Errorf("look for unused secrets: %w", err)
+	}
+	now, err := objects.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look for unused secrets: %w", err)
+	}
+	if err := u.state.WaitFor(ctx, subject.Inventory, now.State.LastSeq); err != nil {
+		return err
+	}
+	named, err := u.named()
+	if err != nil {
+		return err
+	}
+	for s := range info.State.Subjects {
+		id := strings.TrimPrefix(s, subject.Secret(""))
+		made, err := ulid.ParseStrict(id)
+		switch {
+		case named[id]:
+			continue
+		case err == nil && u.now().Sub(ulid.Time(made.Time())) < unnamed:
+			continue
+		case u.buried[id]:
+			err = stream.Purge(ctx, jetstream.WithPurgeSubject(s))
+			delete(u.buried, id)
+		default:
+			_, err = u.conn.JS.Publish(ctx, s, nil)
+			u.buried[id] = true
+		}
+		if err != nil {
+			return fmt.Errorf("take away secret %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// named returns the secrets that objects name.
+func (u *Upkeep) named() (map[string]bool, error) {
+	ids := map[string]bool{}
+	err := catalog.Read(u.state, func(v catalog.View) error {
+		c, err := v.Cluster()
+		ids[c.GetTokenKeyId()] = true
+		return err
+	})
+	return ids, err
+}
