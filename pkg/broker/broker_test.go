@@ -2,14 +2,19 @@ package broker_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"github.com/luna-hpc/luna/pkg/broker"
 	"github.com/luna-hpc/luna/pkg/bus"
@@ -100,16 +105,100 @@ func TestSecretsAreReadByTheirReadersOnly(t *testing.T) {
 	if _, err := connect(t, url, keys, "inventory").JS.Publish(ctx, subject.Secret("s1"), []byte("sealed")); err != nil {
 		t.Fatal(err)
 	}
-	readers := map[string]bool{"bootscript": true, "power": true, "switch-poller": true}
+	readers := map[string]bool{"setup": true, "bootscript": true, "power": true, "switch-poller": true}
 	for _, r := range bus.Rights() {
-		if r.User == "setup" {
-			continue
-		}
-		try, cancel := context.WithTimeout(ctx, 2*time.Second)
-		_, err := connect(t, url, keys, r.User).JS.Stream(try, subject.Secrets)
-		cancel()
-		if (err == nil) != readers[r.User] {
-			t.Errorf("%s: %v", r.User, err)
+		for what, read := range map[string]func(context.Context, *bus.Conn) error{
+			"direct": func(ctx context.Context, c *bus.Conn) error {
+				_, err := c.NATS.RequestWithContext(ctx, "$JS.API.DIRECT.GET.SECRETS."+subject.Secret("s1"), nil)
+				return err
+			},
+			"last": func(ctx context.Context, c *bus.Conn) error {
+				_, err := c.NATS.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET.SECRETS", []byte(`{"seq":1}`))
+				return err
+			},
+			"consumer": func(ctx context.Context, c *bus.Conn) error {
+				_, err := c.NATS.RequestWithContext(ctx, "$JS.API.CONSUMER.CREATE.SECRETS.c1", []byte(`{"stream_name":"SECRETS","config":{"name":"c1","mem_storage":true}}`))
+				return err
+			},
+		} {
+			wait := 10 * time.Second
+			if !readers[r.User] {
+				wait = 300 * time.Millisecond
+			}
+			try, cancel := context.WithTimeout(ctx, wait)
+			err := read(try, connect(t, url, keys, r.User))
+			cancel()
+			if (err == nil) != readers[r.User] {
+				t.Errorf("%s, %s: %v", r.User, what, err)
+			}
 		}
 	}
+}
+
+// TestLackedRightsAreRefused tries, as every user, all that another user may do and it may not.
+func TestLackedRightsAreRefused(t *testing.T) {
+	url, keys := deployed(t)
+	var publish, subscribe []string
+	for _, r := range bus.Rights() {
+		publish, subscribe = append(publish, r.Publish...), append(subscribe, r.Subscribe...)
+	}
+	for _, r := range bus.Rights() {
+		t.Run(r.User, func(t *testing.T) {
+			opt, err := nats.NkeyOptionFromSeed(broker.KeyFile(keys, r.User))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var mu sync.Mutex
+			var said strings.Builder
+			nc, err := nats.Connect(url, opt, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				fmt.Fprintln(&said, strings.ToLower(err.Error()))
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			var want []string
+			for _, s := range lacked(publish, r.Publish) {
+				want = append(want, `publish to "`+strings.ToLower(s)+`"`)
+				if err := nc.Publish(s, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, s := range lacked(subscribe, r.Subscribe) {
+				want = append(want, `subscription to "`+strings.ToLower(s)+`"`)
+				if _, err := nc.SubscribeSync(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(want) == 0 && r.User != "setup" {
+				t.Fatal("nothing was tried")
+			}
+			for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+				mu.Lock()
+				text := said.String()
+				mu.Unlock()
+				missing := slices.DeleteFunc(slices.Clone(want), func(w string) bool { return strings.Contains(text, w) })
+				if len(missing) == 0 {
+					return
+				}
+				if time.Now().After(end) {
+					t.Fatalf("not refused: %q", missing)
+				}
+			}
+		})
+	}
+}
+
+// lacked returns a subject of each pattern that none of the others covers.
+func lacked(all, have []string) []string {
+	var lack []string
+	for _, p := range all {
+		s := strings.NewReplacer("*", "x", ">", "x.y").Replace(p)
+		if !slices.ContainsFunc(have, func(h string) bool { return server.SubjectsCollide(h, s) }) && !slices.Contains(lack, s) {
+			lack = append(lack, s)
+		}
+	}
+	return lack
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/anacrolix/torrent"
 	pp "github.com/anacrolix/torrent/peer_protocol"
@@ -14,6 +15,10 @@ import (
 // pipeline is how many requests of 16 KiB wait at one peer. The library's 1,024 make pieces end
 // late, so that they can be passed on late.
 const pipeline = 8
+
+// wakeUp is how long a connection may be silent before a keep-alive. The library's writer of a
+// connection can miss that there is something to say, and then sleeps until its next keep-alive.
+const wakeUp = time.Second
 
 // limits of one client of the library.
 type limits struct {
@@ -43,6 +48,7 @@ func newClient(listen netip.AddrPort, lim limits, cb torrent.Callbacks, log *slo
 	cfg.TotalHalfOpenConns = lim.halfOpen
 	cfg.DialRateLimiter = rate.NewLimiter(lim.dials, int(lim.dials))
 	cfg.PieceHashersPerTorrent = lim.pieceJobs
+	cfg.KeepAliveTimeout = wakeUp
 	cfg.MaxUnverifiedBytes = 0 // what is wanted is chosen by window
 	cfg.Slogger = slog.New(quiet{log.Handler()})
 	cfg.Callbacks = cb

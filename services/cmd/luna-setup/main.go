@@ -1,12 +1,14 @@
 // Command luna-setup prepares the bus: `luna-setup keys` makes the users' keys,
-// the server's keys.conf and the key of the secrets, `luna-setup streams` makes streams and buckets,
+// the server's keys.conf and the key of the secrets and empty configuration files, `luna-setup streams` makes streams and buckets,
 // `luna-setup rights` prints the server's rights.conf.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -31,6 +33,7 @@ func main() {
 func setup() error {
 	var (
 		dir      = flag.String("keys", "/etc/luna/keys", "`directory` of the users' keys")
+		files    = flag.String("config", "/etc/luna", "`directory` of the services' configuration files")
 		conf     = flag.String("conf", "/etc/luna/nats/keys.conf", "server configuration `file` to write")
 		creds    = flag.String("creds", "/etc/luna/operator.creds", "`file` that gets the operator's key")
 		sealing  = flag.String("secret-key", "/etc/luna/secret.key", "`file` that gets the key of the secrets, unless it is there")
@@ -48,7 +51,7 @@ func setup() error {
 	}
 	switch os.Args[1] {
 	case "keys":
-		return makeKeys(*dir, *conf, *creds, *sealing)
+		return makeKeys(*dir, *conf, *creds, *sealing, *files)
 	case "rights":
 		fmt.Print(broker.RightsConf())
 		return nil
@@ -63,7 +66,7 @@ func usage() {
 	flag.PrintDefaults()
 }
 
-func makeKeys(dir, conf, creds, sealing string) error {
+func makeKeys(dir, conf, creds, sealing, files string) error {
 	public, err := broker.Keys(dir)
 	if err != nil {
 		return err
@@ -77,11 +80,35 @@ func makeKeys(dir, conf, creds, sealing string) error {
 	if _, err := secret.MakeKey(sealing); err != nil {
 		return err
 	}
+	if err := makeConfigs(files, public); err != nil {
+		return err
+	}
 	seed, err := os.ReadFile(broker.KeyFile(dir, "operator"))
 	if err != nil {
 		return err
 	}
 	return renameio.WriteFile(creds, seed, 0o600)
+}
+
+// makeConfigs makes the configuration files that are missing, so that each can be mounted alone.
+func makeConfigs(dir string, users map[string]string) error {
+	for user := range users {
+		if user == "setup" || user == "operator" {
+			continue
+		}
+		f, err := os.OpenFile(filepath.Join(dir, user+".yaml"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(f, "# Configuration of luna-%s. What is not set here has its default.\n", user)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func makeStreams(dir, url string, replicas int, wait time.Duration) error {
