@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -57,7 +58,7 @@ func Request[Rep proto.Message](ctx context.Context, c *Conn, subj string, req p
 	msg := &nats.Msg{Subject: subj, Data: data, Header: requestHeader(ctx)}
 	got, err := c.NATS.RequestMsgWithContext(ctx, msg)
 	if err != nil {
-		return rep, requestError(c, subj, msg.Header.Get(HeaderCommandID), err)
+		return rep, requestError(subj, msg.Header.Get(HeaderCommandID), err)
 	}
 	if text := got.Header.Get("Nats-Service-Error"); text != "" {
 		code, _ := strconv.Atoi(got.Header.Get("Nats-Service-Error-Code"))
@@ -95,12 +96,13 @@ func requestHeader(ctx context.Context) nats.Header {
 	return h
 }
 
-func requestError(c *Conn, subj, id string, err error) error {
+// requestError tells what came of a command that got no reply.
+func requestError(subj, id string, err error) error {
 	switch {
-	case c.Up() != nil:
-		return fault.Unavailablef("not done: the bus does not answer: %w", c.Up())
-	case err == nats.ErrNoResponders:
+	case errors.Is(err, nats.ErrNoResponders):
 		return fault.Unavailablef("not done: nobody answers on %s; is the service running?", subj)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, nats.ErrTimeout):
+		return fault.Unavailablef("outcome unknown, no answer on %s in time; see `luna history %s`", subj, id)
 	}
-	return fault.Unavailablef("outcome unknown, no answer on %s in time; see `luna history %s`", subj, id)
+	return fault.Unavailablef("not done: the bus does not answer: %w", err) // it was not sent
 }
