@@ -3,6 +3,8 @@ package projection
 import (
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -18,6 +20,32 @@ type cursor struct {
 	Seq     uint64    `json:"seq"`
 	// Time is the server's time of message Seq; zero when it was not read.
 	Time time.Time `json:"time"`
+	// Tally is that of all entries of the fold's buckets.
+	Tally tally `json:"tally"`
+}
+
+// tally tells whether buckets hold exactly what was put into them: CRCs of values do not show
+// that an entry is gone, or that an old page has come back.
+type tally struct {
+	Count uint64 `json:"count"`
+	// Sum adds up the FNV-1a hashes of bucket, key and data of each entry.
+	Sum uint64 `json:"sum"`
+}
+
+func (t *tally) add(bucket, key string, data []byte) { t.Count++; t.Sum += hash(bucket, key, data) }
+
+func (t *tally) remove(bucket, key string, data []byte) { t.Count--; t.Sum -= hash(bucket, key, data) }
+
+func (t *tally) change(by tally) { t.Count += by.Count; t.Sum += by.Sum }
+
+func hash(bucket, key string, data []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, bucket) // never fails
+	_, _ = h.Write([]byte{0})
+	_, _ = io.WriteString(h, key)
+	_, _ = h.Write([]byte{0})
+	_, _ = h.Write(data)
+	return h.Sum64()
 }
 
 func readCursor(tx *Tx, stream string) (*cursor, error) {

@@ -44,7 +44,11 @@ var ErrDamaged = errors.New("state file is damaged")
 
 // Tx is a transaction on a state. Values carry a CRC32C of their bucket, key
 // and data, checked at every reading.
-type Tx struct{ tx *bolt.Tx }
+type Tx struct {
+	tx *bolt.Tx
+	// delta is by how much the entries were changed.
+	delta tally
+}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -89,8 +93,15 @@ func (t *Tx) Put(bucket, key string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	if err := t.discount(b, bucket, key); err != nil {
+		return err
+	}
 	v := binary.BigEndian.AppendUint32(make([]byte, 0, len(data)+4), sum(bucket, key, data))
-	return b.Put([]byte(key), append(v, data...))
+	if err := b.Put([]byte(key), append(v, data...)); err != nil {
+		return err
+	}
+	t.delta.add(bucket, key, data)
+	return nil
 }
 
 // Delete removes a key; a key that is not there is no error.
@@ -99,7 +110,23 @@ func (t *Tx) Delete(bucket, key string) error {
 	if err != nil {
 		return err
 	}
+	if err := t.discount(b, bucket, key); err != nil {
+		return err
+	}
 	return b.Delete([]byte(key))
+}
+
+// discount takes an entry that is about to go out of the tally.
+func (t *Tx) discount(b *bolt.Bucket, bucket, key string) error {
+	old := b.Get([]byte(key))
+	if old == nil {
+		return nil
+	}
+	data, err := open(bucket, key, old)
+	if err == nil {
+		t.delta.remove(bucket, key, data)
+	}
+	return err
 }
 
 // Each calls do for the keys that begin with prefix, from after on, in order,

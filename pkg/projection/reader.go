@@ -178,6 +178,7 @@ func (r *reader) flush() error {
 			if err := reset(btx, r.fold); err != nil {
 				return err
 			}
+			cur.Tally = tally{}
 		}
 		for _, ev := range r.ready {
 			if err := r.fold.Apply(tx, ev); err != nil {
@@ -187,6 +188,7 @@ func (r *reader) flush() error {
 				cur.Seq, cur.Time = ev.Seq, ev.Time
 			}
 		}
+		cur.Tally.change(tx.delta)
 		return cur.write(tx, r.fold.Stream)
 	})
 	if err != nil {

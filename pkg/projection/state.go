@@ -54,7 +54,11 @@ func Open(path string, conn *bus.Conn, log *slog.Logger, folds ...Fold) (*State,
 
 // openFile opens the file or replaces it; it holds no lock.
 func (s *State) openFile() error {
-	db, err := openBolt(s.path)
+	var db *bolt.DB
+	err := inspect(s.path, s.folds)
+	if err == nil {
+		db, err = openBolt(s.path)
+	}
 	if err == nil {
 		err = s.adopt(db)
 	}
@@ -79,7 +83,8 @@ func (s *State) openFile() error {
 
 func openBolt(path string) (db *bolt.DB, err error) {
 	err = guard(func() error {
-		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType})
+		// A list of free pages in the file could be damaged, and pages in use be written over.
+		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
 		return err
 	})
 	return db, err
@@ -121,7 +126,7 @@ func (s *State) adopt(db *bolt.DB) error {
 
 // adoptFold returns the cursor of a kept fold; nil when it must be built anew.
 func (s *State) adoptFold(btx *bolt.Tx, f Fold) (*cursor, error) {
-	tx := &Tx{btx}
+	tx := &Tx{tx: btx}
 	c, err := readCursor(tx, f.Stream)
 	if err != nil {
 		return nil, err
@@ -210,7 +215,7 @@ func (s *State) View(do func(tx *Tx) error) error {
 	s.file.RLock()
 	defer s.file.RUnlock()
 	err := guard(func() error {
-		return s.db.View(func(btx *bolt.Tx) error { return do(&Tx{btx}) })
+		return s.db.View(func(btx *bolt.Tx) error { return do(&Tx{tx: btx}) })
 	})
 	return s.checkDamage(err)
 }
@@ -219,7 +224,7 @@ func (s *State) update(do func(tx *Tx, btx *bolt.Tx) error) error {
 	s.file.RLock()
 	defer s.file.RUnlock()
 	err := guard(func() error {
-		return s.db.Update(func(btx *bolt.Tx) error { return do(&Tx{btx}, btx) })
+		return s.db.Update(func(btx *bolt.Tx) error { return do(&Tx{tx: btx}, btx) })
 	})
 	return s.checkDamage(err)
 }
