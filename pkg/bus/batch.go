@@ -19,40 +19,62 @@ const MaxBatch = 50000
 // was not stored, or it was already by an earlier try.
 var ErrFenced = errors.New("the stream has moved on")
 
+// ErrUncommitted says that a batch was not sent to its end: nothing of it was
+// stored or will be.
+var ErrUncommitted = errors.New("the batch was not committed")
+
+// ackTime is how long the server may take to answer one message. The answer to
+// a commit can be lost with the server that would have sent it.
+const ackTime = 5 * time.Second
+
 // Codes of JetStream that say that a batch met another one.
 var fencedCodes = map[jetstream.ErrorCode]bool{10071: true, 10164: true, 10201: true}
 
 // PublishBatch stores messages as one atomic batch if the stream's last
 // sequence is still expected, and returns the sequence of the last of them.
-// ErrFenced means that it is not so; any other error leaves the outcome open.
+// ErrFenced means that it is not so, ErrUncommitted that the batch was given up
+// before its end; any other error leaves the outcome open.
 func PublishBatch(ctx context.Context, c *Conn, messages []*nats.Msg, expected uint64) (uint64, error) {
-	if len(messages) > MaxBatch {
-		return 0, fmt.Errorf("a change of %d messages is over the limit of %d", len(messages), MaxBatch)
+	if len(messages) == 0 || len(messages) > MaxBatch {
+		return 0, uncommitted(fmt.Errorf("a change must have 1 to %d messages, not %d", MaxBatch, len(messages)))
 	}
-	p, err := jetstreamext.NewBatchPublisher(c.JS, jetstreamext.BatchFlowControl{AckFirst: true, AckEvery: 1000, AckTimeout: 10 * time.Second})
+	wait := ackTime
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = max(min(wait, time.Until(deadline)), time.Millisecond)
+	}
+	p, err := jetstreamext.NewBatchPublisher(c.JS, jetstreamext.BatchFlowControl{AckFirst: true, AckEvery: 1000, AckTimeout: wait})
 	if err != nil {
-		return 0, fmt.Errorf("begin batch: %w", err)
+		return 0, uncommitted(fmt.Errorf("begin batch: %w", err))
 	}
+	fence := jetstreamext.WithBatchExpectLastSequence(expected)
 	last := len(messages) - 1
 	for i, m := range messages[:last] {
 		var opts []jetstreamext.BatchMsgOpt
 		if i == 0 {
-			opts = append(opts, jetstreamext.WithBatchExpectLastSequence(expected))
+			opts = append(opts, fence)
 		}
 		if err := p.AddMsg(m, opts...); err != nil {
-			return 0, fenced(fmt.Errorf("add to batch: %w", err))
+			return 0, fenced(uncommitted(fmt.Errorf("add to batch: %w", err)))
 		}
 	}
+	return commit(ctx, p, messages[last], last == 0, fence)
+}
+
+func commit(ctx context.Context, p jetstreamext.BatchPublisher, m *nats.Msg, only bool, fence jetstreamext.BatchMsgOpt) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, ackTime)
+	defer cancel()
 	var opts []jetstreamext.BatchMsgOpt
-	if last == 0 {
-		opts = append(opts, jetstreamext.WithBatchExpectLastSequence(expected))
+	if only {
+		opts = append(opts, fence)
 	}
-	ack, err := p.CommitMsg(ctx, messages[last], opts...)
+	ack, err := p.CommitMsg(ctx, m, opts...)
 	if err != nil {
 		return 0, fenced(fmt.Errorf("commit batch: %w", err))
 	}
 	return ack.Sequence, nil
 }
+
+func uncommitted(err error) error { return errors.Join(ErrUncommitted, err) }
 
 func fenced(err error) error {
 	var api jetstream.JetStreamError

@@ -31,13 +31,13 @@ var needs = []need{
 		events: []string{subject.AllInventory, subject.AllSecrets}},
 	{user: "image-packer", folds: []string{subject.Inventory, subject.Images}, answers: true,
 		events:   []string{subject.AllReleases, subject.Job("image-packer", "*")},
-		commands: []string{subject.Commands("inventory")}, writes: []string{subject.Files}, reads: []string{subject.Inputs}},
+		commands: []string{subject.Commands("inventory")}, writes: []string{subject.Files, subject.Inputs}},
 	{user: "torrent-seeder", folds: []string{subject.Inventory, subject.Images}, reads: []string{subject.Files}, answers: true},
-	{user: "dhcp", folds: []string{subject.Inventory, subject.Seen}, events: []string{subject.AllLeases}, answers: true},
+	{user: "dhcp", folds: []string{subject.Inventory, subject.Seen}, events: []string{subject.AllLeases}, answers: true, writes: []string{subject.Inputs}},
 	{user: "dns", folds: []string{subject.Inventory}, answers: true},
 	{user: "bootscript", folds: []string{subject.Inventory, subject.Images, subject.Seen, subject.Boots, subject.Hardware, subject.Secrets}, answers: true,
 		events:   []string{subject.AllSteps, subject.AllUnknown, subject.AllHardware},
-		commands: []string{subject.Commands("inventory")}, reads: []string{subject.Files}},
+		commands: []string{subject.Commands("inventory")}, reads: []string{subject.Files}, writes: []string{subject.Inputs}},
 	{user: "switch-poller", folds: []string{subject.Inventory, subject.Secrets, subject.Seen}, events: []string{subject.AllSwitch}, answers: true},
 	{user: "power", folds: []string{subject.Inventory, subject.Secrets}, events: []string{subject.Job("power", "*")}, answers: true},
 }
@@ -45,7 +45,8 @@ var needs = []need{
 // Rights returns the users of the bus with their rights.
 func Rights() []Right {
 	rights := []Right{
-		{User: "setup", Publish: []string{"$JS.API.>"}, Subscribe: []string{subject.Inbox("setup") + ".>"}},
+		// It makes streams, and copies and restores them whole.
+		{User: "setup", Publish: []string{"$JS.API.>", "$JS.SNAPSHOT.ACK.>", "$JS.SNAPSHOT.RESTORE.>"}, Subscribe: []string{subject.Inbox("setup") + ".>"}},
 		operator(),
 	}
 	for _, n := range needs {

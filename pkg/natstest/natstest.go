@@ -23,6 +23,9 @@ type Server struct {
 	srv *server.Server
 }
 
+// Store is the directory of the server's files; touch it only while the server is stopped.
+func (s *Server) Store() string { return s.dir }
+
 // InProcessConn connects to the server that runs just now.
 func (s *Server) InProcessConn() (net.Conn, error) {
 	s.mu.Lock()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/natstest"
@@ -343,4 +344,91 @@ func TestMissingStreamIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.contents(t, 0)
+}
+
+// TestStreamFromAnOldBackup puts an older copy of the server's files in the
+// place of the newer ones, and goes on from there with other messages.
+func TestStreamFromAnOldBackup(t *testing.T) {
+	for name, after := range map[string]int{"shorter": 1, "as long": 5, "longer": 9} {
+		t.Run(name, func(t *testing.T) {
+			srv := natstest.Start(t)
+			c := srv.Connect(t, "test")
+			dir := t.TempDir()
+			s := start(t, c, filepath.Join(dir, "s.db"), copyFold(1))
+			for i := range 10 {
+				publish(t, c, fmt.Sprint("both", i%3), fmt.Sprint(i))
+			}
+			srv.Restart(t, func() {
+				if err := os.CopyFS(filepath.Join(dir, "backup"), os.DirFS(srv.Store())); err != nil {
+					t.Fatal(err)
+				}
+			})
+			other := connected(t, srv)
+			var seq uint64
+			for i := range 5 {
+				seq = publish(t, other, fmt.Sprint("lost", i), "a")
+			}
+			s.contents(t, seq)
+			srv.Restart(t, func() {
+				if err := os.RemoveAll(srv.Store()); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.CopyFS(srv.Store(), os.DirFS(filepath.Join(dir, "backup"))); err != nil {
+					t.Fatal(err)
+				}
+			})
+			other = connected(t, srv)
+			for i := range after {
+				seq = publish(t, other, fmt.Sprint("new", i%2), fmt.Sprint(i))
+			}
+			want := start(t, other, filepath.Join(dir, "fresh.db"), copyFold(1)).contents(t, seq)
+			for {
+				changed := s.Changed()
+				if got := s.contents(t, 0); maps.Equal(got, want) {
+					return
+				}
+				select {
+				case <-changed:
+				case <-ctx(t).Done():
+					t.Fatalf("got %v, want %v", s.contents(t, 0), want)
+				}
+			}
+		})
+	}
+}
+
+// connected returns a new connection to a server that was just started.
+func connected(t *testing.T, srv *natstest.Server) *bus.Conn {
+	t.Helper()
+	c := srv.Connect(t, "other")
+	for end := time.Now().Add(10 * time.Second); c.Up() != nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal(c.Up())
+		}
+	}
+	return c
+}
+
+// TestTrimmedStream lets a stream lose messages that a state had not read yet.
+func TestTrimmedStream(t *testing.T) {
+	c := natstest.Start(t).Connect(t, "test")
+	path := filepath.Join(t.TempDir(), "s.db")
+	s := start(t, c, path, copyFold(1))
+	s.contents(t, publish(t, c, "stays", "a"))
+	s.contents(t, publish(t, c, "goes", "a"))
+	s.stop()
+	publish(t, c, "unseen", "a")
+	publish(t, c, "goes", "")
+	seq := publish(t, c, "last", "a")
+	stream, err := c.JS.Stream(ctx(t), subject.Inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(ctx(t), jetstream.WithPurgeSequence(seq)); err != nil {
+		t.Fatal(err)
+	}
+	got := start(t, c, path, copyFold(1)).contents(t, seq)
+	if len(got) != 1 || got[subject.Object("node", "last")] != "a" {
+		t.Fatalf("got %v", got)
+	}
 }
