@@ -83,7 +83,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 		token.Listener{Path: filepath.Join(dir, "ipxe.sock"), Exchanges: exchanges, Log: d.Log},
 		loader.NewTFTP(cfg.TFTP, loaders, d.Log, d.Metrics),
 		&web.Server{Host: cfg.Address, Port: portOf(state), Handler: handler.Routes(), Log: d.Log},
-		bus.NewService(d.Bus, "bootscript", "boots nodes and keeps what they did", commands.Endpoints()...),
+		bus.NewService(d.Bus, "bootscript", "boots nodes and keeps what they did", append(commands.Endpoints(), out.Endpoint(d.Head))...),
 	), nil
 }
 

@@ -69,7 +69,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 		Conn: d.Bus, Log: d.Log, State: state, Out: out, Shelf: keep.NewShelf(state, out), Keep: cfg.Keep,
 		Packer: &pack.Packer{Payload: payload, Index: index, Work: work, Agent: agent, Files: files, Head: d.Head},
 	}
-	commands := bus.NewService(d.Bus, Name, "images packed into releases", b.Endpoints()...)
+	commands := bus.NewService(d.Bus, Name, "images packed into releases", append(b.Endpoints(), out.Endpoint(d.Head))...)
 	return run.NewGroup(Name, state, out, b, commands), nil
 }
 
