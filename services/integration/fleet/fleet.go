@@ -1,0 +1,298 @@
+// Package fleet runs a head's NATS server and services as processes of their own, to be killed one by one.
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/luna-hpc/luna/pkg/broker"
+	"github.com/luna-hpc/luna/services/integration/room"
+)
+
+// NATS is the name of the server among the services.
+const NATS = "nats"
+
+// health are the ports of the services' health pages.
+var health = map[string]int{"inventory": 7041, "image-packer": 7042, "torrent-seeder": 7043, "dhcp": 7044, "dns": 7045, "bootscript": 7046}
+
+// Options say what a head is made of.
+type Options struct {
+	// Name of the head.
+	Name string
+	// Dir keeps its configuration, data and logs; it must exist.
+	Dir string
+	// Bin is the directory of Luna's programs, Deploy that of the configuration that comes with them.
+	Bin, Deploy string
+	// Cluster are the addresses of all heads' NATS servers when there are several, Address is this one's.
+	Cluster []string
+	Address string
+	// Etc is the configuration of another head of the cluster, whose keys this one gets; "" makes new ones.
+	Etc string
+}
+
+// Head is a head in a namespace.
+type Head struct {
+	opt Options
+	ns  *room.Namespace
+
+	mu    sync.Mutex
+	procs map[string]*process
+}
+
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// New makes the keys and the configuration; nothing runs yet.
+func New(ctx context.Context, ns *room.Namespace, opt Options) (*Head, error) {
+	h := &Head{opt: opt, ns: ns, procs: map[string]*process{}}
+	if opt.Etc != "" {
+		if err := os.CopyFS(h.Etc(), os.DirFS(opt.Etc)); err != nil {
+			return nil, fmt.Errorf("copy the keys of another head: %w", err)
+		}
+	} else if err := os.MkdirAll(h.Etc(), 0o755); err != nil {
+		return nil, err
+	}
+	if _, err := h.setup(ctx, "keys", "--keys", h.etc("keys"), "--conf", h.etc("nats/keys.conf"), "--creds", h.etc("operator.creds"),
+		"--secret-key", h.etc("secret.key"), "--config", h.Etc()); err != nil {
+		return nil, err
+	}
+	rights, err := os.ReadFile(filepath.Join(opt.Deploy, "nats", "rights.conf"))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(h.etc("nats/rights.conf"), rights, 0o644); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(h.etc("nats/nats.conf"), []byte(h.natsConf()), 0o644); err != nil {
+		return nil, err
+	}
+	loaders := "service:\n  loaders: [" + filepath.Join(opt.Deploy, "loaders") + "]\n"
+	return h, os.WriteFile(h.etc("bootscript.yaml"), []byte(loaders), 0o644)
+}
+
+// natsConf is deploy/nats/nats.conf with the folders of this head.
+func (h *Head) natsConf() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "server_name: %s\nlisten: \"127.0.0.1:4222\"\nmax_payload: 8MB\n", h.opt.Name)
+	fmt.Fprintf(&b, "jetstream {\n  store_dir: %q\n  sync_interval: always\n  limits { batch { max_msgs: 50000 } }\n}\n", h.Data("nats"))
+	if len(h.opt.Cluster) > 0 {
+		fmt.Fprintf(&b, "cluster {\n  name: luna\n  listen: \"%s:6222\"\n  routes: [", h.opt.Address)
+		for _, a := range h.opt.Cluster {
+			fmt.Fprintf(&b, " \"nats://%s:6222\"", a)
+		}
+		b.WriteString(" ]\n}\n")
+	}
+	b.WriteString("include \"rights.conf\"\n")
+	return b.String()
+}
+
+// Etc is the head's configuration folder.
+func (h *Head) Etc() string { return filepath.Join(h.opt.Dir, "etc") }
+
+func (h *Head) etc(name string) string { return filepath.Join(h.Etc(), name) }
+
+// Data is a file or folder of the head's data.
+func (h *Head) Data(name ...string) string {
+	return filepath.Join(append([]string{h.opt.Dir, "data"}, name...)...)
+}
+
+func (h *Head) setup(ctx context.Context, args ...string) (string, error) {
+	return output(h.ns.Command(ctx, filepath.Join(h.opt.Bin, "luna-setup"), args...))
+}
+
+// Streams makes the streams with so many copies.
+func (h *Head) Streams(ctx context.Context, replicas int) error {
+	_, err := h.setup(ctx, "streams", "--keys", h.etc("keys"), "--replicas", fmt.Sprint(replicas))
+	return err
+}
+
+// Start starts services; one that runs is left alone.
+func (h *Head) Start(names ...string) error {
+	for _, name := range names {
+		if err := h.start(name); err != nil {
+			return fmt.Errorf("start %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (h *Head) start(name string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.procs[name]; p != nil {
+		select {
+		case <-p.done:
+		default:
+			return nil
+		}
+	}
+	log, err := os.OpenFile(filepath.Join(h.opt.Dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the child has its own
+	program, args := filepath.Join(h.opt.Bin, "nats-server"), []string{"-c", h.etc("nats/nats.conf")}
+	if name != NATS {
+		program = filepath.Join(h.opt.Bin, "luna-"+name)
+		args = []string{"--config", h.etc(name + ".yaml"), "--data", h.Data(), "--head", h.opt.Name, "--key", broker.KeyFile(h.etc("keys"), name), "--secret-key", h.etc("secret.key")}
+	}
+	cmd := h.ns.Command(context.Background(), program, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	// It would be killed with the thread that starts it; what is left at the end goes with the room.
+	cmd.SysProcAttr.Pdeathsig = 0
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	go func() { _ = cmd.Wait(); close(p.done) }()
+	h.procs[name] = p
+	return nil
+}
+
+// Kill ends services as a crash does, and waits until they are gone.
+func (h *Head) Kill(names ...string) error {
+	for _, name := range names {
+		h.mu.Lock()
+		p := h.procs[name]
+		h.mu.Unlock()
+		if p == nil {
+			return fmt.Errorf("%s does not run", name)
+		}
+		if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("kill %s: %w", name, err)
+		}
+		<-p.done
+	}
+	return nil
+}
+
+// KillAll ends everything that still runs.
+func (h *Head) KillAll() error {
+	h.mu.Lock()
+	var names []string
+	for name := range h.procs {
+		names = append(names, name)
+	}
+	h.mu.Unlock()
+	return h.Kill(names...)
+}
+
+// Crashed returns the services that ended though nobody killed them just now.
+func (h *Head) Crashed() (names []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, p := range h.procs {
+		select {
+		case <-p.done:
+			names = append(names, name)
+		default:
+		}
+	}
+	return names
+}
+
+// Readiness is what a health page says.
+type Readiness struct {
+	Ready   bool     `json:"ready"`
+	Missing []string `json:"missing"`
+	States  []struct {
+		Stream   string `json:"stream"`
+		Revision uint64 `json:"revision"`
+		Live     bool   `json:"live"`
+	} `json:"states"`
+}
+
+// Ready asks a service's health page.
+func (h *Head) Ready(ctx context.Context, name string) (r Readiness, err error) {
+	out, err := output(h.ns.Command(ctx, "curl", "-s", "-m", "5", fmt.Sprintf("http://127.0.0.1:%d/readyz", health[name])))
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal([]byte(out), &r)
+}
+
+// WaitReady waits until services do their work and, when revision is not 0, have folded the inventory up to it.
+func (h *Head) WaitReady(ctx context.Context, revision uint64, names ...string) error {
+	for _, name := range names {
+		for {
+			r, err := h.Ready(ctx, name)
+			if err == nil && r.Ready && r.follows(revision) {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("%s is not ready: %+v, %w", name, r, errors.Join(err, ctx.Err()))
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+func (r Readiness) follows(revision uint64) bool {
+	for _, s := range r.States {
+		if !s.Live && revision > 0 {
+			return false
+		}
+		if s.Stream == "INVENTORY" && s.Revision < revision {
+			return false
+		}
+	}
+	return true
+}
+
+// Luna runs the command line.
+func (h *Head) Luna(ctx context.Context, args ...string) (string, error) {
+	cmd := h.ns.Command(ctx, filepath.Join(h.opt.Bin, "luna"), args...)
+	cmd.Env = append(os.Environ(), "LUNA_CREDS="+h.etc("operator.creds"))
+	return output(cmd)
+}
+
+// Output runs a program in the head's namespace.
+func (h *Head) Output(ctx context.Context, name string, args ...string) (string, error) {
+	return output(h.ns.Command(ctx, name, args...))
+}
+
+// Connect connects to the head's NATS server as a user of the bus.
+func (h *Head) Connect(user string) (*nats.Conn, error) {
+	opt, err := nats.NkeyOptionFromSeed(broker.KeyFile(h.etc("keys"), user))
+	if err != nil {
+		return nil, err
+	}
+	return nats.Connect("nats://127.0.0.1:4222", opt, nats.SetCustomDialer(dialer{h.ns}), nats.CustomInboxPrefix("_INBOX_"+user), nats.MaxReconnects(-1))
+}
+
+// dialer dials from inside a namespace.
+type dialer struct{ ns *room.Namespace }
+
+func (d dialer) Dial(network, address string) (conn net.Conn, err error) {
+	err = d.ns.Do(func() error {
+		conn, err = (&net.Dialer{Timeout: 5 * time.Second}).Dial(network, address)
+		return err
+	})
+	return conn, err
+}
+
+func output(cmd *exec.Cmd) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args[min(len(cmd.Args), 4):], " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.String(), nil
+}
