@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -56,21 +57,28 @@ func (r *room) put(noun catalog.Noun, id string, m proto.Message) {
 // follow starts a state and waits for all that was published.
 func (r *room) follow(keep ...catalog.Noun) *projection.State {
 	r.Helper()
-	s, err := projection.Open(filepath.Join(r.TempDir(), "state.db"), r.conn, slog.New(slog.NewTextHandler(io.Discard, nil)), catalog.Fold(keep...))
+	s, _ := r.followIn(filepath.Join(r.TempDir(), "state.db"), keep...)
+	return s
+}
+
+func (r *room) followIn(path string, keep ...catalog.Noun) (s *projection.State, end func()) {
+	r.Helper()
+	s, err := projection.Open(path, r.conn, slog.New(slog.NewTextHandler(io.Discard, nil)), catalog.Fold(keep...))
 	if err != nil {
 		r.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	r.Cleanup(func() {
+	end = sync.OnceFunc(func() {
 		stop()
 		if err := <-done; err != nil {
 			r.Error(err)
 		}
 	})
+	r.Cleanup(end)
 	r.upToDate(s)
-	return s
+	return s, end
 }
 
 func (r *room) upToDate(s *projection.State) {
@@ -227,4 +235,21 @@ func TestKeepsOnlyWhatIsAsked(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// TestFileOfAServiceThatKeepsLess puts one service's state in the place of another's.
+func TestFileOfAServiceThatKeepsLess(t *testing.T) {
+	r := newRoom(t)
+	r.put(catalog.Osimage, "O", &inventoryv1.Osimage{Id: "O", Name: "compute"})
+	r.put(catalog.Group, "G", &inventoryv1.Group{Id: "G", Name: "compute"})
+	path := filepath.Join(t.TempDir(), "state.db")
+	_, end := r.followIn(path, catalog.Group)
+	end()
+	s, err := projection.Open(path, r.conn, slog.New(slog.NewTextHandler(io.Discard, nil)), catalog.Fold(catalog.Group, catalog.Osimage))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Usable() == nil {
+		t.Error("a state without osimages was taken for one with them")
+	}
 }

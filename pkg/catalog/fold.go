@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -23,12 +24,14 @@ const (
 // Fold returns the fold of the inventory stream; of the objects it keeps those
 // of the given nouns, or all when none is given.
 func Fold(keep ...Noun) projection.Fold {
-	wanted := map[Noun]bool{}
+	wanted, words := map[Noun]bool{}, []string{}
 	for _, n := range keep {
 		wanted[n] = true
+		words = append(words, string(n))
 	}
+	slices.Sort(words)
 	return projection.Fold{
-		Stream: subject.Inventory, Version: 1, Buckets: []string{objects, names, macs, addresses},
+		Stream: subject.Inventory, Version: 1, Keeps: strings.Join(words, " "), Buckets: []string{objects, names, macs, addresses},
 		Apply: func(tx *projection.Tx, ev projection.Event) error {
 			noun, id, ok := subject.ParseObject(ev.Subject)
 			if !ok || (len(wanted) > 0 && !wanted[Noun(noun)]) || Empty(Noun(noun)) == nil {

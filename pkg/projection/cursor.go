@@ -15,6 +15,8 @@ const cursorBucket = "projection"
 // cursor says up to where a stream was folded, and which stream that was.
 type cursor struct {
 	Version int `json:"version"`
+	// Keeps is the fold's.
+	Keeps string `json:"keeps,omitempty"`
 	// Created is the stream's; another one means another stream.
 	Created time.Time `json:"created"`
 	Seq     uint64    `json:"seq"`
@@ -59,6 +61,9 @@ func readCursor(tx *Tx, stream string) (*cursor, error) {
 	}
 	return &c, nil
 }
+
+// of reports whether the cursor is one of this very fold.
+func (c *cursor) of(f Fold) bool { return c.Version == f.Version && c.Keeps == f.Keeps }
 
 func (c cursor) write(tx *Tx, stream string) error {
 	v, err := json.Marshal(c)

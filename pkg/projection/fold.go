@@ -31,6 +31,9 @@ type Fold struct {
 	Stream string
 	// Version is raised whenever Apply would give other buckets from the same stream.
 	Version int
+	// Keeps says which part of the stream is kept, where folds differ in nothing
+	// else: the file of a service that keeps another part is not this one's.
+	Keeps string
 	// Buckets are written by this fold alone.
 	Buckets []string
 	// Apply puts one event into the buckets. It depends on the transaction and

@@ -80,7 +80,7 @@ func (s *State) subscribe(ctx context.Context, f Fold, connected <-chan struct{}
 	if cur != nil {
 		r.cur = *cur
 	} else {
-		r.cur = cursor{Version: f.Version, Created: info.Created, Seq: info.State.LastSeq}
+		r.cur = cursor{Version: f.Version, Keeps: f.Keeps, Created: info.Created, Seq: info.State.LastSeq}
 	}
 	return r.read(ctx, consumer, connected)
 }

@@ -68,7 +68,7 @@ func count(name string, b *bolt.Bucket, size int64) (t tally, err error) {
 // compare looks whether a fold's buckets hold what was put into them.
 func compare(tx *Tx, f Fold, tallies map[string]tally) error {
 	c, err := readCursor(tx, f.Stream)
-	if err != nil || c == nil || c.Version != f.Version {
+	if err != nil || c == nil || !c.of(f) {
 		return err
 	}
 	var got tally

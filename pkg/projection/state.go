@@ -131,7 +131,7 @@ func (s *State) adoptFold(btx *bolt.Tx, f Fold) (*cursor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c != nil && c.Version == f.Version {
+	if c != nil && c.of(f) {
 		whole := true
 		for _, b := range f.Buckets {
 			whole = whole && btx.Bucket([]byte(b)) != nil
