@@ -87,7 +87,7 @@ func (e *engine) must(ctx context.Context, name string, args ...string) string {
 // TestComposedHeadBootsANode boots a machine from a head that runs as one
 // container a service, as compose.yaml says.
 func TestComposedHeadBootsANode(t *testing.T) {
-	ctx := limit(t, 20*time.Minute)
+	ctx := limit(t, 30*time.Minute)
 	l := open(t, ctx)
 	dir := l.Dir()
 	e := startEngine(t, ctx, l, dir)
@@ -118,6 +118,8 @@ func TestComposedHeadBootsANode(t *testing.T) {
 	}
 	m, err := l.AddNode(ctx, room.BIOS)
 	must(t, err)
+	never, err := l.AddNode(ctx, room.BIOS)
+	must(t, err)
 	address, err := l.Address(ctx, m.Name)
 	must(t, err)
 	must(t, m.Start(ctx))
@@ -127,6 +129,7 @@ func TestComposedHeadBootsANode(t *testing.T) {
 	c := &checker{t: t, ctx: ctx, l: l}
 	c.want(address, "hostname", m.Name)
 	c.byHand(filepath.Join(dir, "etc", "operator.creds"))
+	t.Run("outage", func(t *testing.T) { (&outage{checker{t, ctx, l}, e}).run(m, never) })
 }
 
 // byHand does with nats what the README shows.
@@ -134,15 +137,15 @@ func (c *checker) byHand(creds string) {
 	nats := func(args ...string) string {
 		return c.head(filepath.Join(bin(c.t), "..", ".tools", "bin", "nats"), append([]string{"--nkey", creds}, args...)...)
 	}
-	if got := nats("req", "luna.cmd.inventory.node.add", `{"group":"compute"}`); !strings.Contains(got, "node002") {
+	if got := nats("req", "luna.cmd.inventory.node.add", `{"group":"compute"}`); !strings.Contains(got, "node003") {
 		c.t.Errorf("nats req: %s", got)
 	}
 	if got := nats("req", "luna.cmd.inventory.node.add", `{"gruop":"compute"}`); !strings.Contains(got, "gruop") {
 		c.t.Errorf("nats req with a misspelt field: %s", got)
 	}
-	nats("pub", "luna.cmd.inventory.node.change", `{"name":"node002","service":true}`)
+	nats("pub", "luna.cmd.inventory.node.change", `{"name":"node003","service":true}`)
 	for range 50 {
-		out, err := c.l.Luna(c.ctx, "node", "show", "node002", "--raw")
+		out, err := c.l.Luna(c.ctx, "node", "show", "node003", "--raw")
 		must(c.t, err)
 		if strings.Contains(out, `"service": true`) {
 			return

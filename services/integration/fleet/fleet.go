@@ -270,11 +270,16 @@ func (h *Head) Output(ctx context.Context, name string, args ...string) (string,
 
 // Connect connects to the head's NATS server as a user of the bus.
 func (h *Head) Connect(user string) (*nats.Conn, error) {
-	opt, err := nats.NkeyOptionFromSeed(broker.KeyFile(h.etc("keys"), user))
+	return Connect(h.ns, user, broker.KeyFile(h.etc("keys"), user))
+}
+
+// Connect connects to the NATS server in a namespace as the user of the bus whose key is in a file.
+func Connect(ns *room.Namespace, user, key string) (*nats.Conn, error) {
+	opt, err := nats.NkeyOptionFromSeed(key)
 	if err != nil {
 		return nil, err
 	}
-	return nats.Connect("nats://127.0.0.1:4222", opt, nats.SetCustomDialer(dialer{h.ns}), nats.CustomInboxPrefix("_INBOX_"+user), nats.MaxReconnects(-1))
+	return nats.Connect("nats://127.0.0.1:4222", opt, nats.SetCustomDialer(dialer{ns}), nats.CustomInboxPrefix("_INBOX_"+user), nats.MaxReconnects(-1))
 }
 
 // dialer dials from inside a namespace.

@@ -1,0 +1,649 @@
+package integration_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/luna-hpc/luna/pkg/bus"
+	"github.com/luna-hpc/luna/pkg/fault"
+	"github.com/luna-hpc/luna/pkg/subject"
+	"github.com/luna-hpc/luna/pkg/testenv"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+	"github.com/luna-hpc/luna/services/integration/ledger"
+)
+
+const (
+	clients = 50
+	// Nodes to add, and how often an inventory or the leader of the stream is
+	// killed meanwhile; LUNA_SOAK multiplies all of these.
+	addsOnOne, killsOnOne, leadersOnOne       = 400, 24, 3
+	addsOnThree, killsOnThree, leadersOnThree = 300, 16, 4
+)
+
+// TestTwoInventoriesKilledAtRandom lets clients change the inventory while two
+// inventories and the server that leads the stream are killed again and again,
+// and judges the stream that comes of it. LUNA_SEED repeats the choices of a run.
+func TestTwoInventoriesKilledAtRandom(t *testing.T) {
+	soak, seed := uint64(1), uint64(time.Now().UnixNano())
+	for name, to := range map[string]*uint64{"LUNA_SOAK": &soak, "LUNA_SEED": &seed} {
+		if s := os.Getenv(name); s != "" {
+			n, err := strconv.ParseUint(s, 10, 64)
+			if err != nil {
+				t.Fatalf("%s must be a number: %v", name, err)
+			}
+			*to = n
+		}
+	}
+	many := max(int(soak), 1)
+	t.Run("one server", func(t *testing.T) {
+		twoInventories(t, siege{servers: 1, adds: addsOnOne * many, kills: killsOnOne * many, leaders: leadersOnOne * many, seed: seed, limit: time.Duration(many) * 10 * time.Minute})
+	})
+	t.Run("three servers", func(t *testing.T) {
+		twoInventories(t, siege{servers: 3, adds: addsOnThree * many, kills: killsOnThree * many, leaders: leadersOnThree * many, seed: seed, limit: time.Duration(many) * 15 * time.Minute})
+	})
+}
+
+// siege is what a cluster must stand.
+type siege struct {
+	servers, adds, kills, leaders int
+	seed                          uint64
+	limit                         time.Duration
+}
+
+func twoInventories(t *testing.T, s siege) {
+	t.Logf("LUNA_SEED=%d", s.seed)
+	ctx := limit(t, s.limit)
+	h := newHeads(t, ctx, s.servers)
+	h.describe()
+	w := &workload{heads: h, ctx: ctx, seed: s.seed}
+	w.plan(s.adds)
+	var killing sync.WaitGroup
+	calm, end := context.WithCancel(ctx)
+	killing.Go(func() { w.killInventories(calm, s.kills) })
+	killing.Go(func() { w.killLeaders(calm, s.leaders) })
+	w.run()
+	end()
+	killing.Wait()
+	h.waitReady()
+	for _, f := range ledger.Check(h.ledger(), w.answers) {
+		t.Error(f)
+	}
+	w.askHistory()
+	if s.servers > 1 { // what the next leader has is the same
+		was := h.ledger()
+		h.killLeader(0)
+		if is := h.ledger(); !reflect.DeepEqual(was, is) {
+			t.Errorf("the next leader has %d messages that are not the %d of the last one", len(is), len(was))
+		}
+	}
+	w.report()
+}
+
+// program returns one of Luna's programs, built here when `make build` did not.
+func program(t *testing.T, dir, name string) string {
+	t.Helper()
+	path := filepath.Join(bin(t), name)
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	source := "../cmd/" + name
+	if name == "nats-server" {
+		source = "github.com/nats-io/nats-server/v2"
+	}
+	path = filepath.Join(dir, name)
+	out, err := exec.CommandContext(t.Context(), testenv.Program(t, "go"), "build", "-buildvcs=false", "-tags", "nosqlite disable_libutp", "-o", path, source).CombinedOutput()
+	if err != nil {
+		t.Fatalf("build %s: %v\n%s", name, err, out)
+	}
+	return path
+}
+
+// daemon is a process that can be killed and started again.
+type daemon struct {
+	path string
+	args []string
+	log  string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	over chan struct{}
+}
+
+// start starts the process; its output goes behind what earlier lives wrote.
+func (d *daemon) start() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out, err := os.OpenFile(d.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	cmd, over := exec.Command(d.path, d.args...), make(chan struct{})
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	d.cmd, d.over = cmd, over
+	go func() { _ = cmd.Wait(); close(over) }() // it ends by SIGKILL
+	return nil
+}
+
+// kill ends the process with SIGKILL and waits for it. That it has ended by
+// itself is an error.
+func (d *daemon) kill() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cmd == nil {
+		return nil
+	}
+	cmd := d.cmd
+	d.cmd = nil
+	select {
+	case <-d.over:
+		return fmt.Errorf("%s has ended by itself: %s; see %s", filepath.Base(d.path), cmd.ProcessState, d.log)
+	default:
+	}
+	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-d.over:
+		return nil
+	case <-time.After(20 * time.Second):
+		return fmt.Errorf("process %d outlived SIGKILL", cmd.Process.Pid)
+	}
+}
+
+// heads are servers and two inventories on loopback, with the keys and rights
+// of a real head.
+type heads struct {
+	*testing.T
+	ctx         context.Context
+	dir         string
+	urls        string
+	servers     []*daemon
+	inventories []*daemon
+	health      []string
+	conn        *bus.Conn
+}
+
+func newHeads(t *testing.T, ctx context.Context, servers int) *heads {
+	t.Helper()
+	h := &heads{T: t, ctx: ctx, dir: folder(t)}
+	h.makeKeys()
+	ports := freePorts(t, 2*servers+2)
+	var urls, routes []string
+	for i := range servers {
+		urls = append(urls, "nats://127.0.0.1:"+ports[2*i])
+		routes = append(routes, "nats://127.0.0.1:"+ports[2*i+1])
+	}
+	h.urls = strings.Join(urls, ",")
+	for i := range servers {
+		name := fmt.Sprintf("nats%d", i+1)
+		args := []string{"-c", h.configuration(name), "-a", "127.0.0.1", "-p", ports[2*i], "-n", name}
+		if servers > 1 {
+			args = append(args, "--cluster_name", "luna", "--cluster", routes[i], "--routes", strings.Join(routes, ","))
+		}
+		h.servers = append(h.servers, h.daemon(name, "nats-server", args...))
+	}
+	h.once("luna-setup", "streams", "--keys", h.keys(), "--nats", h.urls, "--replicas", strconv.Itoa(servers))
+	for i := range 2 {
+		name, health := fmt.Sprintf("inventory%d", i+1), "127.0.0.1:"+ports[2*servers+i]
+		h.health = append(h.health, health)
+		h.inventories = append(h.inventories, h.daemon(name, "luna-inventory", "--config", filepath.Join(h.dir, "inventory.yaml"),
+			"--nats", h.urls, "--key", filepath.Join(h.keys(), "inventory.nk"), "--data", filepath.Join(h.dir, name),
+			"--health", health, "--secret-key", filepath.Join(h.dir, "secret.key")))
+	}
+	h.conn = h.connect()
+	h.waitReady()
+	return h
+}
+
+func (h *heads) keys() string { return filepath.Join(h.dir, "keys") }
+
+// makeKeys makes keys as on a real head, and puts the rights of deploy/ beside them.
+func (h *heads) makeKeys() {
+	h.Helper()
+	rights, err := os.ReadFile("../../deploy/nats/rights.conf")
+	must(h.T, err)
+	must(h.T, os.WriteFile(filepath.Join(h.dir, "rights.conf"), rights, 0o600))
+	h.once("luna-setup", "keys", "--keys", h.keys(), "--conf", filepath.Join(h.dir, "keys.conf"), "--creds", filepath.Join(h.dir, "operator.creds"),
+		"--secret-key", filepath.Join(h.dir, "secret.key"), "--config", h.dir)
+}
+
+// configuration writes the one of deploy/ for a server with a folder of its own.
+func (h *heads) configuration(name string) string {
+	h.Helper()
+	data, err := os.ReadFile("../../deploy/nats/nats.conf")
+	must(h.T, err)
+	own := strings.Replace(string(data), "/var/lib/luna/nats", filepath.Join(h.dir, name), 1)
+	if own == string(data) {
+		h.Fatal("deploy/nats/nats.conf does not keep its streams in /var/lib/luna/nats")
+	}
+	path := filepath.Join(h.dir, name+".conf")
+	must(h.T, os.WriteFile(path, []byte(own), 0o600))
+	return path
+}
+
+// once runs a program to its end.
+func (h *heads) once(name string, args ...string) {
+	h.Helper()
+	cmd := exec.CommandContext(h.ctx, program(h.T, h.dir, name), args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		h.Fatalf("%s %s: %v\n%s", name, args[0], err, out)
+	}
+}
+
+// daemon starts a process that ends with the test.
+func (h *heads) daemon(name, prog string, args ...string) *daemon {
+	h.Helper()
+	d := &daemon{path: program(h.T, h.dir, prog), args: args, log: filepath.Join(h.dir, name+".log")}
+	must(h.T, d.start())
+	h.Cleanup(func() {
+		if err := d.kill(); err != nil {
+			h.Error(err)
+		}
+	})
+	return d
+}
+
+// connect connects as the operator.
+func (h *heads) connect() *bus.Conn {
+	h.Helper()
+	c, err := bus.Connect(bus.Options{URL: h.urls, User: "operator", KeyFile: filepath.Join(h.dir, "operator.creds"), Log: slog.New(slog.DiscardHandler)})
+	must(h.T, err)
+	h.Cleanup(c.Close)
+	return c
+}
+
+// freePorts returns ports that nobody listens on.
+func freePorts(t *testing.T, n int) []string {
+	t.Helper()
+	var ports []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		defer l.Close()
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		must(t, err)
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+// until waits for a condition, at most as long as the test may take; then the test has failed.
+func (h *heads) until(what string, is func(context.Context) error) {
+	h.Helper()
+	for {
+		ctx, cancel := context.WithTimeout(h.ctx, 5*time.Second)
+		err := is(ctx)
+		cancel()
+		if err == nil {
+			return
+		}
+		select {
+		case <-h.ctx.Done():
+			h.Errorf("not in time: %s: %v", what, err)
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// waitReady waits until all servers and both inventories do their work.
+func (h *heads) waitReady() {
+	h.Helper()
+	h.until("the stream has all its copies", h.whole)
+	for _, addr := range h.health {
+		h.until("the inventory is ready", func(ctx context.Context) error {
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
+			if err != nil {
+				return err
+			}
+			rep, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return err
+			}
+			defer rep.Body.Close()
+			if rep.StatusCode != http.StatusOK {
+				return errors.New(rep.Status)
+			}
+			return nil
+		})
+	}
+	h.until("an inventory answers", func(ctx context.Context) error {
+		_, err := bus.Request(ctx, h.conn, subject.Command("inventory", "history", "list"), &inventoryv1.HistoryRequest{}, &inventoryv1.HistoryReply{})
+		return err
+	})
+}
+
+// whole is nil while every copy of the stream INVENTORY is up to date.
+func (h *heads) whole(ctx context.Context) error {
+	stream, err := h.conn.JS.Stream(ctx, subject.Inventory)
+	if err != nil {
+		return err
+	}
+	c := stream.CachedInfo().Cluster
+	if len(h.servers) == 1 {
+		return nil
+	}
+	if c == nil || c.Leader == "" || len(c.Replicas) != len(h.servers)-1 {
+		return fmt.Errorf("the stream has no leader or not all copies: %+v", c)
+	}
+	for _, r := range c.Replicas {
+		if !r.Current || r.Offline {
+			return fmt.Errorf("copy %s is not current", r.Name)
+		}
+	}
+	return nil
+}
+
+// leader returns the server that leads the stream INVENTORY; nil when there is none in time.
+func (h *heads) leader() (lead *daemon) {
+	h.until("the stream has a leader", func(ctx context.Context) error {
+		stream, err := h.conn.JS.Stream(ctx, subject.Inventory)
+		if err != nil {
+			return err
+		}
+		i := 0
+		if c := stream.CachedInfo().Cluster; len(h.servers) > 1 {
+			i = slices.IndexFunc(h.servers, func(d *daemon) bool { return c != nil && slices.Contains(d.args, c.Leader) })
+			if i < 0 {
+				return fmt.Errorf("leader %+v is none of the servers", c)
+			}
+		}
+		lead = h.servers[i]
+		return nil
+	})
+	return lead
+}
+
+// killLeader kills the server that leads the stream, starts it again after a
+// while and waits until the stream has all its copies: of three servers only
+// one may be missing.
+func (h *heads) killLeader(away time.Duration) {
+	lead := h.leader()
+	if lead == nil {
+		return
+	}
+	if err := lead.kill(); err != nil {
+		h.Error(err)
+	}
+	pause(h.ctx, away)
+	if err := lead.start(); err != nil {
+		h.Error(err)
+	}
+	h.until("the stream has all its copies", h.whole)
+}
+
+// ledger reads the raw stream.
+func (h *heads) ledger() (all []ledger.Message) {
+	h.until("the stream can be read", func(ctx context.Context) (err error) {
+		all, err = ledger.Read(ctx, h.conn.JS)
+		return err
+	})
+	return all
+}
+
+// describe makes the cluster that nodes are added to.
+func (h *heads) describe() {
+	h.Helper()
+	for _, c := range []struct {
+		noun, verb string
+		req        proto.Message
+	}{
+		{"cluster", "init", &inventoryv1.ClusterInitRequest{FrontendAddress: "10.30.0.3"}}, // amid the nodes
+		{"network", "add", &inventoryv1.NetworkAddRequest{Name: "cluster", Network: "10.30.0.0", Prefix: 16, Gateway: "10.30.0.5"}},
+		{"cluster", "makedhcp", &inventoryv1.ClusterMakedhcpRequest{Network: "cluster", StartIp: "10.30.0.50", EndIp: "10.30.0.80"}},
+		{"osimage", "add", &inventoryv1.OsimageAddRequest{Name: "compute", Path: "/opt/luna/os/compute", Head: "head"}},
+		{"group", "add", &inventoryv1.GroupAddRequest{Name: "compute", Osimage: "compute", Network: "cluster"}},
+	} {
+		_, err := bus.Request(h.ctx, h.conn, subject.Command("inventory", c.noun, c.verb), c.req, &inventoryv1.ChangeReply{})
+		must(h.T, err)
+	}
+}
+
+// pause waits, at most until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// command is one that a client sends until it knows the outcome.
+type command struct {
+	verb string
+	req  proto.Message
+	// drop says that the node is deleted afterwards.
+	drop bool
+}
+
+// workload is what the clients do, and what they were told.
+type workload struct {
+	*heads
+	ctx      context.Context
+	seed     uint64
+	commands chan command
+	total    int
+
+	ended   atomic.Int64 // commands whose outcome is known
+	sent    atomic.Int64
+	unknown atomic.Int64
+	notDone atomic.Int64
+	refused atomic.Int64
+	killed  atomic.Int64
+	mu      sync.Mutex
+	answers []ledger.Answer
+}
+
+// plan makes the commands. Most nodes have made-up names; of some, several want
+// the same name, MAC or address, and one may have it.
+func (w *workload) plan(adds int) {
+	w.commands = make(chan command, adds)
+	rnd := rand.New(rand.NewPCG(w.seed, 0))
+	for i := range adds {
+		c, wanted := &inventoryv1.NodeAddRequest{Group: "compute"}, i/40*3+rnd.IntN(3)
+		drop := false
+		switch rnd.IntN(12) {
+		case 0:
+			c.Name = fmt.Sprintf("login%d", wanted)
+		case 1:
+			c.Mac = fmt.Sprintf("52:54:00:00:%02x:%02x", wanted/256, wanted%256)
+		case 2:
+			c.Ip = fmt.Sprintf("10.30.%d.%d", 200+wanted/250, 1+wanted%250)
+		case 3:
+			c.Count = 2 + uint32(rnd.IntN(3))
+		default:
+			drop = rnd.IntN(4) == 0
+		}
+		w.commands <- command{"add", c, drop}
+	}
+	close(w.commands)
+	w.total = adds
+}
+
+// run lets all clients work until nothing is left to do.
+func (w *workload) run() {
+	var wg sync.WaitGroup
+	for i := range clients {
+		conn := w.connect()
+		rnd := rand.New(rand.NewPCG(w.seed, uint64(i)+100))
+		wg.Go(func() {
+			for c := range w.commands {
+				a, ok := w.do(conn, rnd, c)
+				w.ended.Add(1)
+				if ok && c.drop && a.Done {
+					w.do(conn, rnd, command{"delete", &inventoryv1.DeleteRequest{Name: a.Nodes[0].Name}, false})
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if w.ctx.Err() != nil {
+		w.Error("the commands did not end in time")
+	}
+}
+
+// do sends a command, always with one id, until its outcome is certain.
+func (w *workload) do(conn *bus.Conn, rnd *rand.Rand, c command) (ledger.Answer, bool) {
+	a, doubt := ledger.Answer{CommandID: bus.NewID()}, false
+	for w.ctx.Err() == nil {
+		w.sent.Add(1)
+		rep, err := w.send(conn, rnd, a.CommandID, c)
+		if err == nil {
+			a.Done, a.Nodes = true, told(rep)
+			if d, ok := c.req.(*inventoryv1.DeleteRequest); ok {
+				a.Deleted = []string{d.Name}
+			}
+			return w.note(a), true
+		}
+		certain := strings.HasPrefix(err.Error(), "not done")
+		switch kind := fault.KindOf(err); {
+		case kind == fault.Conflict: // for good: what it collides with is never deleted
+			w.refused.Add(1)
+			return w.note(a), true
+		case kind != fault.Unavailable:
+			w.Errorf("%s %v: %s: %v", c.verb, c.req, kind, err)
+			return a, false
+		case certain && !doubt && rnd.IntN(3) == 0: // believe it and give up
+			w.notDone.Add(1)
+			return w.note(a), true
+		case certain:
+		case strings.HasPrefix(err.Error(), "outcome unknown"), strings.HasPrefix(err.Error(), "done"):
+			w.unknown.Add(1)
+			doubt = true // an earlier one may still be on its way
+		default:
+			w.Errorf("%s %v: the answer tells neither: %v", c.verb, c.req, err)
+			return a, false
+		}
+		pause(w.ctx, time.Duration(20+rnd.IntN(200))*time.Millisecond)
+	}
+	return a, false
+}
+
+// send sends a command once and does not wait long.
+func (w *workload) send(conn *bus.Conn, rnd *rand.Rand, id string, c command) (*inventoryv1.ChangeReply, error) {
+	ctx, cancel := context.WithTimeout(w.ctx, time.Duration(300+rnd.IntN(4000))*time.Millisecond)
+	defer cancel()
+	return bus.Request(bus.WithCall(ctx, bus.Call{ID: id, Author: "test"}), conn, subject.Command("inventory", "node", c.verb), c.req, &inventoryv1.ChangeReply{})
+}
+
+func (w *workload) note(a ledger.Answer) ledger.Answer {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers = append(w.answers, a)
+	return a
+}
+
+// told is what a reply tells of nodes.
+func told(rep *inventoryv1.ChangeReply) (nodes []ledger.Node) {
+	for _, o := range rep.Objects {
+		n := ledger.Node{Name: o.GetNode().GetName()}
+		for _, a := range o.GetNode().GetAddresses() {
+			n.Addresses = append(n.Addresses, a.Address)
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes
+}
+
+// moments calls do when random shares of the commands have ended.
+func (w *workload) moments(ctx context.Context, stream uint64, count int, do func(rnd *rand.Rand)) {
+	rnd := rand.New(rand.NewPCG(w.seed, stream))
+	var at []int
+	for range count {
+		at = append(at, rnd.IntN(w.total*9/10))
+	}
+	slices.Sort(at)
+	for _, n := range at {
+		for w.ended.Load() < int64(n) && ctx.Err() == nil {
+			pause(ctx, 2*time.Millisecond)
+		}
+		pause(ctx, time.Duration(rnd.IntN(50))*time.Millisecond)
+		if w.ctx.Err() != nil {
+			return
+		}
+		do(rnd)
+	}
+}
+
+// killInventories kills one of the inventories at random times.
+func (w *workload) killInventories(ctx context.Context, count int) {
+	w.moments(ctx, 1, count, func(rnd *rand.Rand) {
+		d := w.inventories[rnd.IntN(len(w.inventories))]
+		if err := d.kill(); err != nil {
+			w.Error(err)
+		}
+		w.killed.Add(1)
+		pause(w.ctx, time.Duration(rnd.IntN(300))*time.Millisecond)
+		if err := d.start(); err != nil {
+			w.Error(err)
+		}
+	})
+}
+
+// killLeaders kills the leader of the stream at random times.
+func (w *workload) killLeaders(ctx context.Context, count int) {
+	w.moments(ctx, 2, count, func(rnd *rand.Rand) {
+		w.killLeader(time.Duration(rnd.IntN(1000)) * time.Millisecond)
+		w.killed.Add(1)
+	})
+}
+
+// askHistory asks for the record of every command, as a client in doubt does.
+func (w *workload) askHistory() {
+	for _, a := range w.answers {
+		var rep *inventoryv1.HistoryReply
+		var err error
+		w.until("history answers", func(ctx context.Context) error {
+			rep, err = bus.Request(ctx, w.conn, subject.Command("inventory", "history", "list"), &inventoryv1.HistoryRequest{CommandId: a.CommandID}, &inventoryv1.HistoryReply{})
+			if fault.KindOf(err) == fault.Unavailable {
+				return err
+			}
+			return nil
+		})
+		switch {
+		case a.Done && (err != nil || len(rep.Changes) != 1 || rep.Changes[0].Change.CommandId != a.CommandID):
+			w.Errorf("history of %s, which was done: %v, %v", a.CommandID, rep, err)
+		case !a.Done && fault.KindOf(err) != fault.NotFound:
+			w.Errorf("history of %s, which was not done: %v, %v", a.CommandID, rep, err)
+		}
+	}
+}
+
+// report tells how hard it was, and fails when nothing was put to the test.
+func (w *workload) report() {
+	done := 0
+	for _, a := range w.answers {
+		if a.Done {
+			done++
+		}
+	}
+	w.Logf("%d commands done, %d refused, %d given up as not done; sent %d times, %d without a certain answer; %d processes killed",
+		done, w.refused.Load(), w.notDone.Load(), w.sent.Load(), w.unknown.Load(), w.killed.Load())
+	if done < w.total/2 || w.refused.Load() == 0 || w.unknown.Load() == 0 {
+		w.Error("too little happened to prove anything")
+	}
+}
