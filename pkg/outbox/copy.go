@@ -85,15 +85,16 @@ func (o *Outbox) copy(rep *outboxv1.CopyReply) (*os.File, error) {
 	return f, nil
 }
 
-// ReadFile calls do for all entries of an outbox file that no process has open.
+// ReadFile calls do for all entries of an outbox file, which it leaves as it
+// is; no process may have it open.
 func ReadFile(path string, do func(Entry)) error {
-	return withFile(path, func(o *Outbox) error { return o.Each(do) })
+	return withFile(path, true, func(o *Outbox) error { return o.Each(do) })
 }
 
-// Prune removes the entries of an outbox file, which no process has open, that
-// drop reports. It returns how many are left.
-func Prune(path string, drop func(Entry) bool) (left int, err error) {
-	err = withFile(path, func(o *Outbox) error {
+// Prune removes the entries of an outbox file that drop reports; no process may
+// have it open.
+func Prune(path string, drop func(Entry) bool) error {
+	return withFile(path, false, func(o *Outbox) error {
 		return o.db.Update(func(tx *bolt.Tx) error {
 			var gone [][]byte
 			err := tx.Bucket(bucket).ForEach(func(k, v []byte) error {
@@ -103,9 +104,7 @@ func Prune(path string, drop func(Entry) bool) (left int, err error) {
 				}
 				if drop(e) {
 					gone = append(gone, append([]byte(nil), k...))
-					return nil
 				}
-				left++
 				return nil
 			})
 			for _, k := range gone {
@@ -114,17 +113,25 @@ func Prune(path string, drop func(Entry) bool) (left int, err error) {
 			return err
 		})
 	})
-	return left, err
 }
 
 // withFile opens an outbox file, which must be there, for a moment.
-func withFile(path string, do func(*Outbox) error) error {
+func withFile(path string, readOnly bool, do func(*Outbox) error) error {
 	if _, err := os.Stat(path); err != nil {
 		return err
 	}
-	o, err := Open(path, nil, nil, nil)
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, ReadOnly: readOnly})
 	if err != nil {
-		return err
+		return fmt.Errorf("open outbox %s: %w", path, err)
 	}
-	return errors.Join(do(o), o.db.Close())
+	err = db.View(func(tx *bolt.Tx) error {
+		if tx.Bucket(bucket) == nil {
+			return fmt.Errorf("%s is no outbox", path)
+		}
+		return nil
+	})
+	if err == nil {
+		err = do(&Outbox{db: db})
+	}
+	return errors.Join(err, db.Close())
 }

@@ -48,7 +48,7 @@ func (a *app) clusterCommand() *cobra.Command {
 				{name: "start_ip", short: "s", usage: "first `address`"},
 				{name: "end_ip", short: "e", usage: "last `address`"},
 			}}),
-		a.makednsCommand(), a.listmacsCommand(),
+		a.makednsCommand(), a.listmacsCommand(), a.clusterSyncCommand(),
 		a.changing(verb{noun: catalog.Cluster, verb: "delete", short: "remove the cluster when nothing else is left", request: &inventoryv1.ClusterDeleteRequest{}}))
 }
 
@@ -86,5 +86,16 @@ func (a *app) listmacsCommand() *cobra.Command {
 			}
 			t.Render()
 			return nil
+		}}
+}
+
+// synced is what there is to do for heads to be the same.
+const synced = "nothing to do: heads share %s through the bus, and payloads through the swarm\n"
+
+func (a *app) clusterSyncCommand() *cobra.Command {
+	return &cobra.Command{Use: "sync", Short: "nothing: heads share all by themselves", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(a.out, synced, "the description of the cluster")
+			return err
 		}}
 }

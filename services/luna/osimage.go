@@ -38,7 +38,7 @@ func (a *app) osimageCommand() *cobra.Command {
 				{name: "grab_filesystems", short: "f", usage: "file systems that grab reads, with commas"},
 				{name: "comment", short: "C", usage: "free text"},
 			}}),
-		a.packCommand(), a.releasesCommand(),
+		a.packCommand(), a.releasesCommand(), a.osimageSyncCommand(),
 		a.showing(catalog.Osimage, nil), a.listing(catalog.Osimage), a.renaming(catalog.Osimage), a.deleting(catalog.Osimage))
 }
 
@@ -101,6 +101,19 @@ func (a *app) releasesCommand() *cobra.Command {
 		}
 		t.Render()
 		return nil
+	}
+	return cmd
+}
+
+func (a *app) osimageSyncCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "sync NAME", Short: "nothing: heads share all by themselves", ValidArgsFunction: a.completeNames(catalog.Osimage)}
+	name := nameFlag(cmd, true)
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		n, err := name(args)
+		if err == nil {
+			_, err = fmt.Fprintf(a.out, synced, "the releases of "+n)
+		}
+		return err
 	}
 	return cmd
 }

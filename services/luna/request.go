@@ -17,18 +17,25 @@ import (
 	"github.com/luna-hpc/luna/pkg/subject"
 )
 
-// connect waits a few seconds for the bus.
+// connect waits a few seconds for the bus, as the operator.
 func (a *app) connect(ctx context.Context) (*bus.Conn, error) {
 	if a.conn != nil {
 		return a.conn, nil
 	}
-	conn, err := bus.Connect(bus.Options{URL: a.url, User: "operator", KeyFile: a.creds, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	conn, err := a.dial(ctx, "operator", a.creds)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fault.Unavailablef("the operator's key %s does not exist; say --creds FILE or LUNA_CREDS", a.creds)
 	}
 	if errors.Is(err, os.ErrPermission) {
 		return nil, fault.Unavailablef("the operator's key %s may be read by root only", a.creds)
 	}
+	a.conn = conn
+	return conn, err
+}
+
+// dial connects as a user of the bus and waits a few seconds until it answers.
+func (a *app) dial(ctx context.Context, user, key string) (*bus.Conn, error) {
+	conn, err := bus.Connect(bus.Options{URL: a.url, User: user, KeyFile: key, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		return nil, fault.Unavailablef("%w", err)
 	}
@@ -49,7 +56,6 @@ func (a *app) connect(ctx context.Context) (*bus.Conn, error) {
 			return nil, ctx.Err()
 		}
 	}
-	a.conn = conn
 	return conn, nil
 }
 
