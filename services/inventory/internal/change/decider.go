@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,8 +19,12 @@ import (
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 )
 
-// tries is how often a change is decided anew because another came first.
-const tries = 50
+const (
+	// tries is how often a change is decided anew because another came first.
+	tries = 50
+	// patience is how long a command without a deadline is tried.
+	patience = 30 * time.Second
+)
 
 // Decider makes changes, one at a time in a process; between processes the
 // stream's sequence decides who is first.
@@ -30,59 +33,92 @@ type Decider struct {
 	state *projection.State
 	key   secret.Key
 	now   func() time.Time
-	turn  sync.Mutex
+	turn  chan struct{} // holds something while a change is being made
 }
 
 // NewDecider returns a decider on a state that folds with Fold.
 func NewDecider(conn *bus.Conn, state *projection.State, key secret.Key, now func() time.Time) *Decider {
-	return &Decider{conn: conn, state: state, key: key, now: now}
+	return &Decider{conn: conn, state: state, key: key, now: now, turn: make(chan struct{}, 1)}
 }
 
 // Do decides and stores one change. A command id that was done already gives
-// its first result. Unavailable errors say whether nothing was done or the
-// outcome is unknown.
+// its first result, or Conflict when it was another command's. Unavailable
+// errors say whether nothing was done or the outcome is unknown.
 func (d *Decider) Do(ctx context.Context, call bus.Call, req proto.Message, decide func(*Draft) error) (*inventoryv1.ChangeReply, error) {
 	if err := inventoryv1.CheckID(call.ID); err != nil {
 		return nil, fault.Invalidf("command id: %w", err)
 	}
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	ctx, cancel := inTime(ctx)
+	defer cancel()
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+		return nil, fault.Unavailablef("not done: earlier commands took until the deadline of this one; try again")
+	}
+	return d.rounds(ctx, call, req, decide)
+}
+
+// inTime ends before the requester stops waiting, so that it is told what came
+// of the command.
+func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	left := patience
+	if deadline, ok := ctx.Deadline(); ok {
+		left = time.Until(deadline)
+		left -= min(left/10, time.Second)
+	}
+	return context.WithTimeout(ctx, left)
+}
+
+// rounds decides until nobody else is first.
+func (d *Decider) rounds(ctx context.Context, call bus.Call, req proto.Message, decide func(*Draft) error) (*inventoryv1.ChangeReply, error) {
+	var about doubt
 	for range tries {
-		rep, err := d.once(ctx, call, req, decide)
+		rep, err := d.once(ctx, call, req, decide, &about)
 		if !errors.Is(err, bus.ErrFenced) {
-			return rep, err
+			return rep, about.tell(call.ID, err)
 		}
 	}
-	return nil, fault.Unavailablef("not done: other changes came first %d times; try again", tries)
+	return nil, about.tell(call.ID, fault.Unavailablef("not done: other changes came first %d times; try again", tries))
 }
 
 // once is one round; ErrFenced asks for another.
-func (d *Decider) once(ctx context.Context, call bus.Call, req proto.Message, decide func(*Draft) error) (*inventoryv1.ChangeReply, error) {
+func (d *Decider) once(ctx context.Context, call bus.Call, req proto.Message, decide func(*Draft) error, about *doubt) (*inventoryv1.ChangeReply, error) {
 	if err := d.Refresh(ctx); err != nil {
 		return nil, err
 	}
 	var (
-		done     *inventoryv1.ChangeAt
-		msgs     []*nats.Msg
-		draft    *Draft
-		expected uint64
+		done  *inventoryv1.ChangeAt
+		msgs  []*nats.Msg
+		draft *Draft
 	)
+	// Asked before the view, which then shows this revision or a later one. Asked
+	// within it, the answer may be newer than the view, and the fence no fence.
+	expected, _ := d.state.Revision(subject.Inventory)
 	err := d.state.View(func(tx *projection.Tx) (err error) {
 		if done, err = Record(tx, call.ID); err != nil || done != nil {
 			return err
 		}
-		expected, _ = d.state.Revision(subject.Inventory)
+		about.settle(expected)
 		draft = NewDraft(catalog.Of(tx), d.now())
 		if err := decide(draft); err != nil || draft.Empty() {
 			return err
 		}
-		msgs, err = draft.messages(record(call, req, draft.Now))
+		rec, err := record(call, req, draft.Now)
+		if err != nil {
+			return err
+		}
+		msgs, err = draft.messages(rec)
 		return err
 	})
 	switch {
 	case err != nil:
 		return nil, err
 	case done != nil:
+		about.end()
+		if err := repeats(done, call, req); err != nil {
+			return nil, err
+		}
 		return d.reply(ctx, done)
 	case draft.Empty():
 		return &inventoryv1.ChangeReply{CommandId: call.ID}, nil
@@ -90,7 +126,17 @@ func (d *Decider) once(ctx context.Context, call bus.Call, req proto.Message, de
 	if err := d.seal(ctx, draft.secrets); err != nil {
 		return nil, err
 	}
-	return d.store(ctx, call.ID, msgs, expected)
+	return d.store(ctx, call.ID, msgs, expected, about)
+}
+
+// repeats is Conflict unless a command is the one that was done under its id.
+func repeats(done *inventoryv1.ChangeAt, call bus.Call, req proto.Message) error {
+	first := req.ProtoReflect().New().Interface()
+	if done.Change.Command == call.Command && wire.Event([]byte(done.Change.Request), first) == nil && proto.Equal(first, req) {
+		return nil
+	}
+	return fault.Conflictf("command id %s is that of another command, %s, done as revision %d: this one needs an id of its own; see `luna history %s`",
+		call.ID, done.Change.Command, done.Revision, call.ID)
 }
 
 // seal publishes secrets before the change that names them. Those of a change
@@ -108,25 +154,23 @@ func (d *Decider) seal(ctx context.Context, secrets map[string][]byte) error {
 	return nil
 }
 
-func record(call bus.Call, req proto.Message, now time.Time) *inventoryv1.Change {
+func record(call bus.Call, req proto.Message, now time.Time) (*inventoryv1.Change, error) {
 	body, err := wire.Marshal(req)
 	if err != nil {
-		body = nil // the record is worth more than the request's text
+		return nil, fmt.Errorf("encode the request for the record: %w", err)
 	}
 	return &inventoryv1.Change{
 		CommandId: call.ID, Author: call.Author, Time: now.UTC().Format(time.RFC3339Nano),
 		Command: call.Command, Reason: call.Reason, Request: string(body),
-	}
+	}, nil
 }
 
 // store publishes the batch until its outcome is known or the time is over.
-func (d *Decider) store(ctx context.Context, id string, msgs []*nats.Msg, expected uint64) (*inventoryv1.ChangeReply, error) {
-	if err := d.conn.Up(); err != nil {
-		return nil, fault.Unavailablef("not done: %w", err)
-	}
+func (d *Decider) store(ctx context.Context, id string, msgs []*nats.Msg, expected uint64, about *doubt) (*inventoryv1.ChangeReply, error) {
 	for {
 		seq, err := bus.PublishBatch(ctx, d.conn, msgs, expected)
 		if err == nil {
+			about.end()
 			if err := d.state.WaitFor(ctx, subject.Inventory, seq); err != nil {
 				return nil, fault.Unavailablef("done as revision %d, but it is not visible yet: %w", seq, err)
 			}
@@ -137,9 +181,12 @@ func (d *Decider) store(ctx context.Context, id string, msgs []*nats.Msg, expect
 			// try: the next round folds past it and looks for the id.
 			return nil, bus.ErrFenced
 		}
+		if !errors.Is(err, bus.ErrUncommitted) {
+			about.rise(expected)
+		}
 		select {
 		case <-ctx.Done():
-			return nil, fault.Unavailablef("outcome unknown, the bus fell silent; see `luna history %s`: %w", id, err)
+			return nil, fault.Unavailablef("not done: the change could not be stored: %w", err)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
@@ -154,8 +201,8 @@ func (d *Decider) resultOf(ctx context.Context, id string) (*inventoryv1.ChangeR
 	if err != nil {
 		return nil, err
 	}
-	if done == nil {
-		return nil, fmt.Errorf("change %s was stored and is not in the state", id)
+	if done == nil { // the state is another one meanwhile
+		return nil, fault.Unavailablef("done, but its result is not visible; see `luna history %s`", id)
 	}
 	return d.reply(ctx, done)
 }

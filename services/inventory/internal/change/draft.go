@@ -108,6 +108,9 @@ func (d *Draft) Named(noun catalog.Noun, name string, ifRevision uint64) (*inven
 
 // messages returns the batch: objects first, the record last.
 func (d *Draft) messages(record *inventoryv1.Change) ([]*nats.Msg, error) {
+	if len(d.order) >= bus.MaxBatch {
+		return nil, fault.Invalidf("the change touches %d objects, at most %d can be changed at once", len(d.order), bus.MaxBatch-1)
+	}
 	msgs := make([]*nats.Msg, 0, len(d.order)+1)
 	for _, k := range d.order {
 		w := d.writes[k]

@@ -3,11 +3,11 @@ package change
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/fault"
 	"github.com/luna-hpc/luna/pkg/projection"
 	"github.com/luna-hpc/luna/pkg/subject"
 	"github.com/luna-hpc/luna/pkg/wire"
@@ -32,7 +32,7 @@ func (d *Decider) reply(ctx context.Context, done *inventoryv1.ChangeAt) (*inven
 		}
 		o, err := d.objectAt(ctx, t, first+uint64(i))
 		if err != nil {
-			return nil, err
+			return nil, fault.Unavailablef("done as revision %d, but what it changed cannot be read now: %w", done.Revision, err)
 		}
 		if o != nil {
 			rep.Objects = append(rep.Objects, o)
@@ -57,14 +57,14 @@ func (d *Decider) objectAt(ctx context.Context, t *inventoryv1.Touch, seq uint64
 	}
 	stream, err := d.conn.JS.Stream(ctx, subject.Inventory)
 	if err != nil {
-		return nil, fmt.Errorf("read the change: %w", err)
+		return nil, err
 	}
 	msg, err := stream.GetMsg(ctx, seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the change: %w", err)
+		return nil, err
 	}
 	m := catalog.Empty(catalog.Noun(t.Noun))
 	if m == nil || msg.Subject != subject.Object(t.Noun, t.Id) || wire.Event(msg.Data, m) != nil {

@@ -126,9 +126,10 @@ func lastName(os []*inventoryv1.Object) string {
 	return catalog.NameOf(m)
 }
 
-// History returns the record of one command, or the newest records.
+// History returns the record of one command, or the newest records. That a
+// command was not done is told only by a state that is up to date.
 func (r *Reader) History(ctx context.Context, _ bus.Call, req *inventoryv1.HistoryRequest) (*inventoryv1.HistoryReply, error) {
-	r.fresh(ctx)
+	revision, old := r.fresh(ctx)
 	rep := &inventoryv1.HistoryReply{}
 	limit := int(req.Limit)
 	if limit == 0 {
@@ -139,7 +140,7 @@ func (r *Reader) History(ctx context.Context, _ bus.Call, req *inventoryv1.Histo
 		if req.CommandId != "" {
 			c, err := change.Record(tx, req.CommandId)
 			if err == nil && c == nil {
-				err = fault.NotFoundf("there is no change by command %s: it was not done", req.CommandId)
+				err = unrecorded(req.CommandId, revision, old)
 			}
 			if err != nil {
 				return err
@@ -148,7 +149,7 @@ func (r *Reader) History(ctx context.Context, _ bus.Call, req *inventoryv1.Histo
 			return nil
 		}
 		return change.EachRecord(tx, func(c *inventoryv1.ChangeAt) bool {
-			if req.Name == "" || touches(c.Change, req.Name) {
+			if req.Name == "" || c.Change.CommandId == req.Name || touches(c.Change, req.Name) {
 				rep.Changes = append(rep.Changes, c)
 			}
 			return true
@@ -162,6 +163,14 @@ func (r *Reader) History(ctx context.Context, _ bus.Call, req *inventoryv1.Histo
 		c.Change.Touched = c.Change.Touched[:min(len(c.Change.Touched), 200)]
 	}
 	return rep, nil
+}
+
+// unrecorded tells what it means that a state has no record of a command.
+func unrecorded(id string, revision uint64, old bool) error {
+	if old {
+		return fault.Unavailablef("outcome unknown: there is no change by command %s up to revision %d, and the bus does not tell what came after it", id, revision)
+	}
+	return fault.NotFoundf("there is no change by command %s up to revision %d: it was not done, or more than %d changes ago", id, revision, change.Kept)
 }
 
 func touches(c *inventoryv1.Change, name string) bool {
