@@ -50,6 +50,7 @@ func start(t *testing.T, env *testscript.Env) error {
 	env.Setenv("LUNA_NATS", srv.ClientURL())
 	env.Setenv("LUNA_CREDS", broker.KeyFile(filepath.Join(dir, "keys"), "operator"))
 	env.Setenv("TREE", fakeTree(t))
+	env.Setenv("HEAD", dir)
 	connect := func(user string) *bus.Conn {
 		c, err := bus.Connect(bus.Options{InProcess: srv, User: user, KeyFile: broker.KeyFile(filepath.Join(dir, "keys"), user), Log: log})
 		if err != nil {

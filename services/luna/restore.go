@@ -63,15 +63,15 @@ func (a *app) online(ctx context.Context, here, staged backup.Places) (*bus.Conn
 	return conn, nil
 }
 
-// offline starts a bus on the head's folder of streams. A bus that runs there must not be disturbed.
-func (a *app) offline(data string, staged backup.Places) (*bus.Conn, func(), error) {
+// offline starts a bus on the head's folder of streams, which stop ends. A bus that runs there must not be disturbed.
+func (a *app) offline(data string, staged backup.Places) (_ *bus.Conn, stop func(), _ error) {
 	if err := backup.Free(a.url); err != nil {
-		return nil, nil, err
+		return nil, func() {}, err
 	}
 	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	srv, conn, err := backup.Offline(broker.Options{Store: filepath.Join(data, "nats"), Log: log}, staged.Data)
 	if err != nil {
-		return nil, nil, err
+		return nil, func() {}, err
 	}
 	return conn, func() { conn.Close(); srv.Shutdown(); srv.WaitForShutdown() }, nil
 }

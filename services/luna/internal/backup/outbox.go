@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,20 +39,20 @@ func outboxPart(service string) string { return "data/" + service + "/outbox.db"
 // copyOutboxes fetches the outboxes of all services that are not left out.
 func (b *Backup) copyOutboxes(ctx context.Context, dir string) ([]*copied, error) {
 	var all []*copied
-	var missing []error
+	var missing []string
 	for _, service := range Services {
 		if slices.Contains(b.Without, service) {
 			continue
 		}
 		c, err := b.copyOutbox(ctx, dir, service)
 		if err != nil {
-			missing = append(missing, fmt.Errorf("the outbox of %s: %w", service, err))
+			missing = append(missing, fmt.Sprintf("the outbox of %s: %v", service, err))
 			continue
 		}
 		all = append(all, c)
 	}
-	if err := errors.Join(missing...); err != nil {
-		return nil, fault.Unavailablef("no backup without what services must still tell the bus; start them, or leave them out with --without SERVICE: %w", err)
+	if len(missing) > 0 {
+		return nil, fault.Unavailablef("no backup without what services must still tell the bus; start them, or leave them out with --without SERVICE: %s", strings.Join(missing, "; "))
 	}
 	return all, nil
 }
