@@ -23,8 +23,9 @@ type DownloadConfig struct {
 	Dir string
 	// Torrent is the torrent file, with the trackers to announce to.
 	Torrent []byte
-	// HTTPBase is the URL below which the head has the segments, as in "http://10.30.255.254:7051/payload/".
-	HTTPBase string
+	// HTTPBases are the URLs below which the heads have the segments, as in
+	// "http://10.30.255.254:7051/payload/". One that fails leaves its place to the next.
+	HTTPBases []string
 	// ListenPort is the BitTorrent port; 0 is any.
 	ListenPort int
 	// Local is the address to listen on and to dial from; the zero address is all.

@@ -34,7 +34,7 @@ func (d *Downloader) fallBack(ctx context.Context, t *torrent.Torrent) {
 		wait := fallbackTick
 		if n := d.viaSwarm.Load(); n != seen {
 			seen, since, pause = n, time.Now(), fallbackPause
-		} else if missing := d.store.missing(); len(missing) > 0 && time.Since(since) >= d.cfg.Stall {
+		} else if missing := d.store.missing(); len(missing) > 0 && len(d.cfg.HTTPBases) > 0 && time.Since(since) >= d.cfg.Stall {
 			if err := f.round(ctx, missing, seen); err != nil && ctx.Err() == nil {
 				d.note(err)
 				wait = pause/2 + rand.N(pause)
@@ -57,6 +57,7 @@ type fallback struct {
 	*Downloader
 	torrent *torrent.Torrent
 	http    *http.Client
+	base    atomic.Int32 // index of the base that is used
 }
 
 // round fetches missing pieces in random order, so that nodes that fall back together have
@@ -112,11 +113,14 @@ func (f *fallback) round(ctx context.Context, missing []int, seen int64) error {
 func (f *fallback) fetch(ctx context.Context, piece int, buf []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second+time.Duration(len(buf)/slowest)*time.Second)
 	defer cancel()
-	url := f.cfg.HTTPBase + f.store.segments[f.store.find(piece)].hex
+	now := f.base.Load()
+	url := f.cfg.HTTPBases[now] + f.store.segments[f.store.find(piece)].hex
 	if err := f.read(ctx, url, f.store.offset(piece), buf); err != nil {
+		f.base.CompareAndSwap(now, (now+1)%int32(len(f.cfg.HTTPBases)))
 		return fmt.Errorf("piece %d: %w", piece, err)
 	}
 	if err := f.store.put(piece, buf); err != nil {
+		f.base.CompareAndSwap(now, (now+1)%int32(len(f.cfg.HTTPBases)))
 		if !errors.Is(err, errWrongPiece) {
 			f.fail(err) // no room, or a broken disk
 		}

@@ -117,7 +117,7 @@ type node struct {
 func (h *head) boot(t testing.TB, addr string, p payload, change ...func(*swarm.DownloadConfig)) *node {
 	t.Helper()
 	n := &node{dir: t.TempDir()}
-	cfg := swarm.DownloadConfig{Dir: n.dir, Torrent: p.announcingTo(t, h.url+"/announce"), HTTPBase: h.url + "/payload/",
+	cfg := swarm.DownloadConfig{Dir: n.dir, Torrent: p.announcingTo(t, h.url+"/announce"), HTTPBases: []string{h.url + "/payload/"},
 		Local: netip.MustParseAddr(addr), HeadAddrs: []netip.Addr{headAddr}, Log: quietLog(),
 		Stall: time.Hour, SegmentDone: func(hex string) { n.mu.Lock(); n.done = append(n.done, hex); n.mu.Unlock() }}
 	for _, c := range change {

@@ -41,7 +41,7 @@ func newTool(log *slog.Logger, in io.Reader, out io.Writer) (*tool, error) {
 	}
 	t := &tool{
 		line: line, run: fromEnv("LUNA_RUN", defaultRun), root: fromEnv("LUNA_SYSROOT", defaultRoot),
-		head: head.New(line.URL, line.Node, line.Token), log: log, in: in, out: out,
+		head: head.New(line.URL, line.Heads, line.Node, line.Token), log: log, in: in, out: out,
 	}
 	if err := os.MkdirAll(t.run, 0o700); err != nil {
 		return nil, fmt.Errorf("make the boot's folder: %w", err)

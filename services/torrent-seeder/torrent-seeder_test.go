@@ -93,7 +93,7 @@ func TestNodesBootFromIt(t *testing.T) {
 	torrent := r.served(t, p)
 	for i := range 2 {
 		dir := t.TempDir()
-		d, err := swarm.NewDownloader(swarm.DownloadConfig{Dir: dir, Torrent: torrent, HTTPBase: r.url("/payload/"),
+		d, err := swarm.NewDownloader(swarm.DownloadConfig{Dir: dir, Torrent: torrent, HTTPBases: []string{r.url("/payload/")},
 			Local: netip.MustParseAddr(fmt.Sprintf("127.0.0.%d", i+2)), HeadAddrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")},
 			Stall: time.Hour, Log: logger()})
 		if err != nil {

@@ -49,7 +49,7 @@ func Socket(run string) string { return filepath.Join(run, "agent.sock") }
 
 // New returns the boot that the line asks for.
 func New(line cmdline.Line, run, root string, consoles *console.Set, log *slog.Logger) *Boot {
-	h := head.New(line.URL, line.Node, line.Token)
+	h := head.New(line.URL, line.Heads, line.Node, line.Token)
 	b := &Boot{
 		Line: line, Run: run, Root: root, Consoles: consoles, Log: log, Head: h,
 		Keeper: NewKeeper(run, log), nudges: make(chan struct{}, 1), pause: Pause, clear: sysroot.Clear,

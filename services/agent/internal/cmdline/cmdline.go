@@ -33,11 +33,13 @@ type Line struct {
 	// Protocol is DHCP also when the line has no address.
 	Protocol Protocol
 	// MAC of the boot interface.
-	MAC      net.HardwareAddr
-	Address  netip.Prefix
-	Gateway  netip.Addr
-	DNS      []netip.Addr
-	URL      *url.URL
+	MAC     net.HardwareAddr
+	Address netip.Prefix
+	Gateway netip.Addr
+	DNS     []netip.Addr
+	URL     *url.URL
+	// Heads are the addresses of other heads, which answer at the same port and path.
+	Heads    []netip.Addr
 	Node     string
 	Hostname string
 	// Service asks to stop at a shell and leave the disks alone.
@@ -165,8 +167,9 @@ var setters = map[string]func(*Line, string) error{
 	"luna.mac":       setMAC,
 	"luna.ip":        setAddress,
 	"luna.gw":        func(l *Line, v string) error { return addr(v, &l.Gateway) },
-	"luna.dns":       setDNS,
+	"luna.dns":       func(l *Line, v string) error { return addrs(v, &l.DNS) },
 	"luna.url":       setURL,
+	"luna.heads":     func(l *Line, v string) error { return addrs(v, &l.Heads) },
 	"luna.node":      func(l *Line, v string) error { return name(v, &l.Node) },
 	"luna.hostname":  func(l *Line, v string) error { return name(v, &l.Hostname) },
 	"luna.service":   setService,
@@ -203,13 +206,14 @@ func setAddress(l *Line, v string) error {
 	return nil
 }
 
-func setDNS(l *Line, v string) error {
+// addrs reads addresses with commas between them.
+func addrs(v string, into *[]netip.Addr) error {
 	for one := range strings.SplitSeq(v, ",") {
 		var a netip.Addr
 		if err := addr(one, &a); err != nil {
 			return err
 		}
-		l.DNS = append(l.DNS, a)
+		*into = append(*into, a)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,8 +27,8 @@ type Swarm interface {
 type Request struct {
 	// Torrent is the torrent file.
 	Torrent []byte `json:"torrent"`
-	// Pieces is the URL below which the head has the segments.
-	Pieces string `json:"pieces"`
+	// Pieces are the URLs below which the heads have the segments.
+	Pieces []string `json:"pieces"`
 }
 
 // Event tells how a payload is coming. Each has Stats or a Segment.
@@ -111,7 +112,7 @@ func (k *Keeper) take(ctx context.Context, hash swarm.InfoHash, r Request) (*ses
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if s := k.session; s != nil {
-		if bytes.Equal(s.asked.Torrent, r.Torrent) && s.asked.Pieces == r.Pieces && !s.over() {
+		if bytes.Equal(s.asked.Torrent, r.Torrent) && slices.Equal(s.asked.Pieces, r.Pieces) && !s.over() {
 			return s, nil
 		}
 		k.stop()
@@ -133,7 +134,7 @@ func (k *Keeper) start(ctx context.Context, hash swarm.InfoHash, r Request) (*se
 	s := &session{hash: hash, asked: r, ended: make(chan struct{}), more: make(chan struct{})}
 	var err error
 	s.swarm, err = k.Open(swarm.DownloadConfig{
-		Dir: k.Dir, Torrent: r.Torrent, HTTPBase: r.Pieces, HeadAddrs: heads(r.Pieces), Log: k.Log, SegmentDone: s.add,
+		Dir: k.Dir, Torrent: r.Torrent, HTTPBases: r.Pieces, HeadAddrs: heads(r.Pieces), Log: k.Log, SegmentDone: s.add,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start the payload's exchange: %w", err)
@@ -197,16 +198,17 @@ func (s *session) from(n int) ([]string, <-chan struct{}) {
 	return s.segments[n:len(s.segments):len(s.segments)], s.more
 }
 
-// heads returns the head's address where the URL has one, so that what comes
-// from there counts as the head's.
-func heads(pieces string) []netip.Addr {
-	u, err := url.Parse(pieces)
-	if err != nil {
-		return nil
+// heads returns the heads' addresses where the URLs have some, so that what comes
+// from there counts as the heads'.
+func heads(pieces []string) (all []netip.Addr) {
+	for _, one := range pieces {
+		u, err := url.Parse(one)
+		if err != nil {
+			continue
+		}
+		if a, err := netip.ParseAddr(u.Hostname()); err == nil {
+			all = append(all, a.Unmap())
+		}
 	}
-	a, err := netip.ParseAddr(u.Hostname())
-	if err != nil {
-		return nil
-	}
-	return []netip.Addr{a.Unmap()}
+	return all
 }

@@ -113,7 +113,7 @@ func TestFollow(t *testing.T) {
 			e.SegmentDone(name)
 		}
 	}()
-	r := Request{Torrent: data, Pieces: "http://10.0.0.1:7051/payload/"}
+	r := Request{Torrent: data, Pieces: []string{"http://10.0.0.1:7051/payload/"}}
 	for range 2 { // The second finds all that is there.
 		if got, err := d.follow(t.Context(), r); err != nil || !slices.Equal(got, names) {
 			t.Fatalf("got %q, %v", got, err)
@@ -135,14 +135,14 @@ func TestHeadsAddress(t *testing.T) {
 		d.opens <- e
 		e.SegmentDone(names[0])
 	}()
-	if _, err := d.follow(t.Context(), Request{Torrent: data, Pieces: "http://10.0.0.1:7051/payload/"}); err != nil {
+	if _, err := d.follow(t.Context(), Request{Torrent: data, Pieces: []string{"http://10.0.0.1:7051/payload/"}}); err != nil {
 		t.Fatal(err)
 	}
 	e := <-d.opens
-	if len(e.HeadAddrs) != 1 || e.HeadAddrs[0].String() != "10.0.0.1" || e.HTTPBase != "http://10.0.0.1:7051/payload/" || e.Dir != d.Dir {
+	if len(e.HeadAddrs) != 1 || e.HeadAddrs[0].String() != "10.0.0.1" || !slices.Equal(e.HTTPBases, []string{"http://10.0.0.1:7051/payload/"}) || e.Dir != d.Dir {
 		t.Errorf("opened %+v", e.DownloadConfig)
 	}
-	if heads("http://head.cluster/") != nil || heads(":") != nil {
+	if heads([]string{"http://head.cluster/", ":"}) != nil {
 		t.Error("a name was taken for an address")
 	}
 }
@@ -172,7 +172,7 @@ func TestAnotherHead(t *testing.T) {
 		}
 	}()
 	for _, pieces := range []string{"http://10.0.0.1/", "http://10.0.0.2/"} {
-		if _, err := d.follow(t.Context(), Request{Torrent: data, Pieces: pieces}); err != nil {
+		if _, err := d.follow(t.Context(), Request{Torrent: data, Pieces: []string{pieces}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -9,8 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -26,7 +28,8 @@ const (
 	maxText    = 500
 )
 
-// Head is the head node as one node sees it.
+// Head is the head node as one node sees it. Of several heads the one that
+// answered last is asked, and when it does not answer the next.
 type Head struct {
 	// URL is the address of the boot service, as in http://10.30.255.254:7050/luna.
 	URL *url.URL
@@ -36,13 +39,25 @@ type Head struct {
 	Token string
 
 	client *http.Client
+	// hosts are those of all heads, the URL's first; now is the index of the one to ask.
+	hosts []string
+	now   atomic.Int32
 }
 
 // New returns a Head. A request that hears nothing for a while fails; only its
-// context bounds its whole length.
-func New(u *url.URL, node, token string) *Head {
+// context bounds its whole length. The others are heads that answer at the
+// same port and path.
+func New(u *url.URL, others []netip.Addr, node, token string) *Head {
+	hosts := []string{u.Host}
+	for _, a := range others {
+		host := (&url.URL{Host: net.JoinHostPort(a.String(), u.Port())}).Host
+		if u.Port() == "" {
+			host = strings.TrimSuffix(host, ":")
+		}
+		hosts = append(hosts, host)
+	}
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
-	return &Head{URL: u, Node: node, Token: token, client: &http.Client{Transport: &http.Transport{
+	return &Head{URL: u, Node: node, Token: token, hosts: hosts, client: &http.Client{Transport: &http.Transport{
 		DialContext:           dialer.DialContext,
 		TLSHandshakeTimeout:   5 * time.Second,
 		ResponseHeaderTimeout: 20 * time.Second,
@@ -111,14 +126,28 @@ func (h *Head) TorrentURL(digest release.Digest) string {
 	return h.base().JoinPath("torrents", digest.Hex()+".torrent").String()
 }
 
-// Torrent returns the torrent file with the tracker's address in it, and the
-// URL below which the same server serves the segments' pieces.
-func (h *Head) Torrent(ctx context.Context, digest release.Digest) (torrent []byte, pieces string, err error) {
+// Torrent returns the torrent file with the trackers' addresses in it, and the
+// URLs below which the heads serve the segments' pieces: first the one that the
+// torrent came from.
+func (h *Head) Torrent(ctx context.Context, digest release.Digest) (torrent []byte, pieces []string, err error) {
 	torrent, from, err := h.get(ctx, h.TorrentURL(digest), maxTorrent)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	return torrent, (&url.URL{Scheme: from.Scheme, Host: from.Host, Path: "/payload/"}).String(), nil
+	hosts := []string{from.Host}
+	for _, other := range h.hosts {
+		host := (&url.URL{Host: other}).Hostname()
+		if from.Port() != "" {
+			host = net.JoinHostPort(host, from.Port())
+		}
+		if host != from.Host {
+			hosts = append(hosts, host)
+		}
+	}
+	for _, host := range hosts {
+		pieces = append(pieces, (&url.URL{Scheme: from.Scheme, Host: host, Path: "/payload/"}).String())
+	}
+	return torrent, pieces, nil
 }
 
 // Secret returns the node's secrets in JSON. The head gives them once a boot.
@@ -173,9 +202,35 @@ func (h *Head) request(ctx context.Context, method, u string, body []byte) (*htt
 	return req, nil
 }
 
-// do returns the answer's body and where it came from, and an error for every
-// status but 200.
-func (h *Head) do(req *http.Request, limit int64) ([]byte, *url.URL, error) {
+// do asks the heads in turn until one answers; it returns the answer's body and
+// where it came from, and an error for every status but 200. A refusal is an answer.
+func (h *Head) do(req *http.Request, limit int64) (body []byte, from *url.URL, err error) {
+	first := int(h.now.Load())
+	var errs []error
+	for i := range h.hosts {
+		n := (first + i) % len(h.hosts)
+		body, from, err = h.ask(req, h.hosts[n], limit)
+		if err == nil || IsRefused(err) {
+			h.now.Store(int32(n))
+			return body, from, err
+		}
+		errs = append(errs, err)
+		if req.Context().Err() != nil {
+			break
+		}
+	}
+	return nil, nil, errors.Join(errs...)
+}
+
+// ask sends a request to one head.
+func (h *Head) ask(req *http.Request, host string, limit int64) ([]byte, *url.URL, error) {
+	req = req.Clone(req.Context())
+	if req.URL.Host == h.URL.Host {
+		req.URL.Host, req.Host = host, host
+	}
+	if req.GetBody != nil {
+		req.Body, _ = req.GetBody() // of bytes in memory: it does not fail
+	}
 	tried := req.Method + " " + req.URL.String()
 	resp, err := h.client.Do(req)
 	if err != nil {

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -25,7 +27,7 @@ func serve(t *testing.T, h http.HandlerFunc) *Head {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(u, "node001", "secret")
+	return New(u, nil, "node001", "secret")
 }
 
 func TestScript(t *testing.T) {
@@ -108,8 +110,45 @@ func TestTorrentFollowsTheRedirect(t *testing.T) {
 	if want := "d8:announce/torrents/" + digest.Hex() + ".torrent"; string(torrent) != want {
 		t.Errorf("torrent %q, want %q", torrent, want)
 	}
-	if pieces != seeder.URL+"/payload/" {
+	// The head itself has the same server at the seeder's port.
+	if len(pieces) != 1 || pieces[0] != seeder.URL+"/payload/" {
 		t.Errorf("pieces at %s", pieces)
+	}
+}
+
+// TestAnotherHeadAnswers asks three heads of which one is gone and one is in trouble.
+func TestAnotherHeadAnswers(t *testing.T) {
+	asked := map[string]int{}
+	head := func(address string, code int) string {
+		ln, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &httptest.Server{Listener: ln, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			asked[r.Host+string(body)]++
+			w.WriteHeader(code)
+			io.WriteString(w, "#!/bin/bash\n")
+		})}}
+		server.Start()
+		t.Cleanup(server.Close)
+		return ln.Addr().String()
+	}
+	troubled := head("127.0.0.2:0", http.StatusServiceUnavailable)
+	port := netip.MustParseAddrPort(troubled).Port()
+	good := head(fmt.Sprintf("127.0.0.3:%d", port), http.StatusOK)
+	gone := &url.URL{Scheme: "http", Host: fmt.Sprintf("127.0.0.1:%d", port), Path: "/luna"}
+	h := New(gone, []netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")}, "node001", "")
+	for range 2 {
+		if _, _, err := h.Script(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.Report(t.Context(), &bootscript.Report{Name: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	if asked[troubled] != 1 || asked[good] != 2 || len(asked) != 3 {
+		t.Errorf("asked %v; the one that answered is asked first, with the whole body", asked)
 	}
 }
 
@@ -137,7 +176,7 @@ func TestReport(t *testing.T) {
 
 func TestNoHead(t *testing.T) {
 	u, _ := url.Parse("http://127.0.0.1:1/luna")
-	_, _, err := New(u, "node 1", "").Script(t.Context())
+	_, _, err := New(u, nil, "node 1", "").Script(t.Context())
 	if err == nil || IsRefused(err) || !strings.Contains(err.Error(), "GET http://127.0.0.1:1/luna?step=install&node=node+1: dial tcp") {
 		t.Errorf("got %v", err)
 	}

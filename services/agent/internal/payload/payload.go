@@ -33,7 +33,7 @@ const (
 // Head is where manifest and torrent come from. *head.Head is one.
 type Head interface {
 	Manifest(context.Context, release.Digest) (*release.Manifest, []byte, error)
-	Torrent(context.Context, release.Digest) (torrent []byte, pieces string, err error)
+	Torrent(context.Context, release.Digest) (torrent []byte, pieces []string, err error)
 	FileURL(release.Digest) string
 	TorrentURL(release.Digest) string
 }

@@ -48,8 +48,8 @@ func (o *office) Manifest(_ context.Context, d release.Digest) (*release.Manifes
 	return o.manifest, data, err
 }
 
-func (o *office) Torrent(context.Context, release.Digest) ([]byte, string, error) {
-	return o.torrent, "http://head:7051/payload/", nil
+func (o *office) Torrent(context.Context, release.Digest) ([]byte, []string, error) {
+	return o.torrent, []string{"http://head:7051/payload/"}, nil
 }
 
 func (o *office) Report(_ context.Context, r *bootscript.Report) error {
@@ -279,7 +279,7 @@ func TestStallIsReportedOnce(t *testing.T) {
 	o, dir := pack(t)
 	p := payload(t, o, dir)
 	w := &work{Payload: p, manifest: o.manifest, unpacker: release.NewUnpacker(p.Root, o.manifest), tried: "GET torrent"}
-	w.request.Pieces = "http://head:7051/payload/"
+	w.request.Pieces = []string{"http://head:7051/payload/"}
 	w.watch = newWatch(time.Now().Add(-time.Minute))
 	s := swarm.Stats{Total: 100, LastError: "announce: connection refused", Peers: 2}
 	for range 3 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/luna-hpc/luna/pkg/swarm"
@@ -33,7 +34,7 @@ func (w *work) progress(ctx context.Context, s swarm.Stats) {
 	err := stalled(say.For, s)
 	w.Log.Warn("payload", "done", percent(s.Completed, s.Total), "err", err)
 	if say.Report {
-		w.Report.Ended(ctx, downloadStep, time.Since(w.began), report.Result{Tried: w.tried + ", pieces at " + w.request.Pieces}, err)
+		w.Report.Ended(ctx, downloadStep, time.Since(w.began), report.Result{Tried: w.tried + ", pieces at " + strings.Join(w.request.Pieces, " ")}, err)
 	}
 }
 

@@ -75,7 +75,7 @@ func reporter(t *testing.T, o *office) (*Reporter, *bytes.Buffer) {
 	var log bytes.Buffer
 	now := time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC)
 	return &Reporter{
-		Spool: Spool{Dir: t.TempDir() + "/spool"}, Boot: "boot1", Head: head.New(u, "node001", ""),
+		Spool: Spool{Dir: t.TempDir() + "/spool"}, Boot: "boot1", Head: head.New(u, nil, "node001", ""),
 		Log: slog.New(slog.NewTextHandler(&log, nil)),
 		Now: func() time.Time { now = now.Add(time.Second); return now },
 	}, &log

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/fault"
@@ -20,7 +21,7 @@ func (c Commands) script(_ context.Context, _ bus.Call, req *bootscriptv1.Script
 		if err != nil {
 			return err
 		}
-		p, err = c.Planner.Of(tx, n)
+		p, err = c.Planner.Of(tx, n, netip.Addr{})
 		return err
 	})
 	if err != nil {
@@ -45,7 +46,7 @@ func (c Commands) script(_ context.Context, _ bus.Call, req *bootscriptv1.Script
 }
 
 func (c Commands) bootScript(p plan.Plan) (string, error) {
-	again := plan.URL(p.Cluster) + "?step=discovery&hwdata=|" + p.Node.GetMac()
+	again := p.Site.URLs("?step=discovery&hwdata=|" + p.Node.GetMac())
 	switch {
 	case p.Node.GetLocalboot():
 		return ipxe.Local{Node: p.Node.GetName()}.Script()

@@ -28,17 +28,19 @@ type Menu struct {
 	URL string
 	// Head is what the menu calls the head.
 	Head string
+	// Others are the URLs of the other heads' boot services.
+	Others []string
 	// Wait is how many seconds the menu waits; 0 skips it.
 	Wait uint32
 }
 
 // Script returns the menu.
 func (m Menu) Script() (string, error) {
-	if err := check(word{"URL", m.URL}, word{"head", m.Head}); err != nil {
+	if err := check(append(urls(m.Others), word{"URL", m.URL}, word{"head", m.Head})...); err != nil {
 		return "", err
 	}
 	return render("boot.ipxe", map[string]any{
-		"URL": m.URL, "Head": m.Head, "Wait": m.Wait > 0, "Timeout": int64(m.Wait) * 1000, "NICs": nics,
+		"URL": m.URL, "Head": m.Head, "Wait": m.Wait > 0, "Timeout": int64(m.Wait) * 1000, "NICs": nics, "Others": m.Others,
 	})
 }
 
@@ -69,8 +71,10 @@ func (c Choice) Script() (string, error) {
 // Boot is what a node loads.
 type Boot struct {
 	Node, Osimage string
-	// Kernel and Initrd are URLs, Again the one to ask when they do not load.
-	Kernel, Initrd, Again string
+	// Kernel and Initrd are URLs.
+	Kernel, Initrd string
+	// Again are the URLs to ask, one after the other, when they do not load.
+	Again []string
 	// Line is the kernel's command line without initrd=.
 	Line string
 }
@@ -86,7 +90,7 @@ func (b Boot) Script() (string, error) {
 func (b Boot) Syslinux() (string, error) { return b.render("discovery.syslinux") }
 
 func (b Boot) render(name string) (string, error) {
-	err := check(word{"node name", b.Node}, word{"osimage name", b.Osimage}, word{"kernel", b.Kernel}, word{"initrd", b.Initrd}, word{"URL", b.Again})
+	err := check(append(urls(b.Again), word{"node name", b.Node}, word{"osimage name", b.Osimage}, word{"kernel", b.Kernel}, word{"initrd", b.Initrd})...)
 	if err == nil {
 		err = CheckLine(b.Line)
 	}
@@ -114,17 +118,24 @@ func (l Local) Syslinux() (string, error) { return render("local.syslinux", l) }
 // Trouble is why a node cannot boot.
 type Trouble struct {
 	Node, Reason string
-	// Again is the URL to ask again.
-	Again string
+	// Again are the URLs to ask again, one after the other.
+	Again []string
 }
 
 // Script returns a script that shows the reason and asks again.
 func (t Trouble) Script() (string, error) {
-	if err := check(word{"node name", t.Node}, word{"URL", t.Again}); err != nil {
+	if err := check(append(urls(t.Again), word{"node name", t.Node})...); err != nil {
 		return "", err
 	}
 	t.Reason = plain(t.Reason)
 	return render("trouble.ipxe", t)
+}
+
+func urls(all []string) (words []word) {
+	for _, u := range all {
+		words = append(words, word{"URL", u})
+	}
+	return words
 }
 
 func render(name string, data any) (string, error) {

@@ -115,7 +115,7 @@ func TestFullPageIsSmall(t *testing.T) {
 var boot = ipxe.Boot{
 	Node: "node001", Osimage: "compute",
 	Kernel: "http://10.30.255.254:7050/boot/compute-vmlinuz-6.1?digest=aa", Initrd: "http://10.30.255.254:7050/boot/compute-initrd-6.1?digest=bb",
-	Again: luna + "?step=discovery&hwdata=%7C52%3A54%3A00%3A00%3A00%3A01",
+	Again: []string{luna + "?step=discovery&hwdata=%7C52%3A54%3A00%3A00%3A00%3A01"},
 	Line:  "root=luna luna.node=node001 console=ttyS0",
 }
 
@@ -154,7 +154,7 @@ sanboot --no-describe --drive 0x80 || exit 1
 }
 
 func TestTroubleShowsAHarmlessSentence(t *testing.T) {
-	tr := ipxe.Trouble{Node: "node001", Reason: "osimage x:\nshell && ${net0/mac} || é reboot", Again: luna + "?step=discovery"}
+	tr := ipxe.Trouble{Node: "node001", Reason: "osimage x:\nshell && ${net0/mac} || é reboot", Again: []string{luna + "?step=discovery"}}
 	same(t, `#!ipxe
 # Luna: node001 cannot boot
 :again
@@ -163,6 +163,25 @@ echo Again in 10 seconds
 sleep 10 ||
 chain --replace --autofree http://10.30.255.254:7050/luna?step=discovery || goto again
 `)(tr.Script())
+}
+
+// TestOtherHeadsAreAsked looks at the scripts of a cluster of three heads.
+func TestOtherHeadsAreAsked(t *testing.T) {
+	others := []string{"http://10.30.255.252:7050/luna", "http://10.30.255.253:7050/luna"}
+	const ask = "chain --replace --autofree ${luna}?step=discovery&hwdata=${hwdata} ||\n"
+	want := strings.Replace(wantMenu, ask, ask+strings.ReplaceAll(ask, "${luna}", others[0])+strings.ReplaceAll(ask, "${luna}", others[1]), 1)
+	same(t, want)(ipxe.Menu{URL: luna, Others: others, Head: "10.30.255.254", Wait: 10}.Script())
+	b := boot
+	b.Again = []string{luna + "?a", others[0] + "?a", others[1] + "?a"}
+	text, err := b.Script()
+	if end := "sleep 10 ||\nchain --replace --autofree " + luna + "?a ||\nchain --replace --autofree " + others[0] +
+		"?a ||\nchain --replace --autofree " + others[1] + "?a || goto failed\n"; err != nil || !strings.HasSuffix(text, end) {
+		t.Errorf("%v\n%s\nshould end\n%s", err, text, end)
+	}
+	text, err = ipxe.Trouble{Node: "node001", Reason: "none", Again: b.Again}.Script()
+	if end := others[0] + "?a ||\nchain --replace --autofree " + others[1] + "?a || goto again\n"; err != nil || !strings.HasSuffix(text, end) {
+		t.Errorf("%v\n%s\nshould end\n%s", err, text, end)
+	}
 }
 
 func TestUnsafeWordsAreRefused(t *testing.T) {

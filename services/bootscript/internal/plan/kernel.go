@@ -16,8 +16,8 @@ type Boot struct {
 	ID, Token string
 	// Now is the head's time.
 	Now time.Time
-	// Again is the URL to ask when the files do not load.
-	Again string
+	// Again are the URLs to ask, one after the other, when the files do not load.
+	Again []string
 }
 
 // Script returns what iPXE loads for the plan.
@@ -34,7 +34,16 @@ func (p Plan) Script(b Boot) ipxe.Boot {
 // initrd of one boot are of one release.
 func (p Plan) fileURL(kind, digest string) string {
 	name := fmt.Sprintf("%s-%s-%s", p.Osimage.GetName(), kind, p.Release.GetKernver())
-	return Server(p.Cluster) + "/boot/" + url.PathEscape(name) + "?digest=" + release.Digest(digest).Hex()
+	return p.Site.Server() + "/boot/" + url.PathEscape(name) + "?digest=" + release.Digest(digest).Hex()
+}
+
+// otherHeads lists the heads that a node may ask when the first does not answer.
+func (p Plan) otherHeads() string {
+	var others []string
+	for _, a := range p.Site.Heads[min(1, len(p.Site.Heads)):] {
+		others = append(others, a.String())
+	}
+	return strings.Join(others, ",")
 }
 
 // line returns the kernel's command line; the image's own options stand last.
@@ -56,7 +65,8 @@ func (p Plan) line(b Boot) string {
 	}
 	add("gw", p.Gateway())
 	add("dns", strings.Join(p.DNS(), ","))
-	add("url", URL(p.Cluster))
+	add("url", p.Site.URL())
+	add("heads", p.otherHeads())
 	add("node", p.Node.GetName())
 	add("hostname", p.FQDN())
 	add("service", map[bool]string{false: "0", true: "1"}[p.Node.GetService()])

@@ -4,6 +4,7 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/luna-hpc/luna/pkg/catalog"
 	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
@@ -22,21 +23,76 @@ type Plan struct {
 	Release *imagepackerv1.Release
 	// Reason is a sentence for the person at the node's screen.
 	Reason string
+	// Site is where the heads are, as the node finds them.
+	Site Site
 	// Head is the name of the head that nodes talk to.
 	Head string
+}
+
+// Site is where the boot services of a cluster's heads are.
+type Site struct {
+	// Heads are their IPv4 addresses, first the one that a node shall ask first.
+	Heads []netip.Addr
+	Port  uint16
+}
+
+// SiteOf returns the site of a cluster. The head that was asked, at one of the
+// heads' addresses, stands first; else the frontend address does.
+func SiteOf(c *inventoryv1.Cluster, asked netip.Addr) Site {
+	s := Site{Port: Port(c)}
+	for _, text := range append([]string{c.GetFrontendAddress()}, c.GetClusterIps()...) {
+		if a := parse(text); a.Is4() && !slices.Contains(s.Heads, a) {
+			s.Heads = append(s.Heads, a)
+		}
+	}
+	if i := slices.Index(s.Heads, asked); i > 0 {
+		s.Heads = slices.Concat(s.Heads[i:], s.Heads[:i])
+	}
+	return s
+}
+
+// Servers returns the URLs of the boot services without a path.
+func (s Site) Servers() []string {
+	all := make([]string, len(s.Heads))
+	for i, a := range s.Heads {
+		all[i] = "http://" + netip.AddrPortFrom(a, s.Port).String()
+	}
+	return all
+}
+
+// Server returns the first URL without a path; "" when there is no head.
+func (s Site) Server() string { return first(s.Servers()) }
+
+// URLs returns what nodes ask of each head, with a query.
+func (s Site) URLs(query string) []string {
+	all := s.Servers()
+	for i := range all {
+		all[i] += "/luna" + query
+	}
+	return all
+}
+
+// URL returns the first of URLs without a query.
+func (s Site) URL() string { return first(s.URLs("")) }
+
+func first(all []string) string {
+	if len(all) == 0 {
+		return ""
+	}
+	return all[0]
 }
 
 // Releases finds the release of an osimage that nodes boot now. Without one it
 // gives the reason.
 type Releases func(osimageID string) (r *imagepackerv1.Release, reason string, err error)
 
-// Of makes the plan of a node.
-func Of(v catalog.View, n *inventoryv1.Node, head string, releases Releases) (Plan, error) {
+// Of makes the plan of a node that asked the head named head at an address.
+func Of(v catalog.View, n *inventoryv1.Node, head string, asked netip.Addr, releases Releases) (Plan, error) {
 	j, err := v.Join(n)
 	if err != nil {
 		return Plan{}, fmt.Errorf("join node %s: %w", n.GetName(), err)
 	}
-	p := Plan{Joined: j, Networks: map[string]*inventoryv1.Network{}, Head: head}
+	p := Plan{Joined: j, Networks: map[string]*inventoryv1.Network{}, Head: head, Site: SiteOf(j.Cluster, asked)}
 	for _, a := range n.GetAddresses() {
 		if p.Networks[a.NetworkId], err = v.Network(a.NetworkId); err != nil {
 			return Plan{}, fmt.Errorf("network of node %s: %w", n.GetName(), err)
@@ -64,11 +120,6 @@ func (p Plan) missing() string {
 	return ""
 }
 
-// Server returns the URL of a cluster's boot service without a path.
-func Server(c *inventoryv1.Cluster) string {
-	return "http://" + netip.AddrPortFrom(parse(c.GetFrontendAddress()), Port(c)).String()
-}
-
 // Port returns the TCP port of a cluster's boot service.
 func Port(c *inventoryv1.Cluster) uint16 {
 	if p := c.GetFrontendPort(); p > 0 && p < 1<<16 {
@@ -76,9 +127,6 @@ func Port(c *inventoryv1.Cluster) uint16 {
 	}
 	return DefaultPort
 }
-
-// URL returns the URL that a cluster's nodes ask.
-func URL(c *inventoryv1.Cluster) string { return Server(c) + "/luna" }
 
 // Gateway returns the router of the node's boot network; "" when none is set.
 func (p Plan) Gateway() string { return p.Network.GetGateway() }

@@ -23,6 +23,8 @@ import (
 type asking struct {
 	machine machine.Machine
 	from    netip.Addr
+	// asked is the address of the head that the machine asked.
+	asked netip.Addr
 	// picked is the node that a person at the machine chose.
 	picked   string
 	syslinux bool
@@ -33,7 +35,7 @@ type asking struct {
 // discovery answers ?step=discovery: what the machine shall boot.
 func (h *Handler) discovery(r *http.Request) (answer, error) {
 	q := r.URL.Query()
-	a := asking{machine: machine.Parse(q.Get("hwdata")), from: from(r), picked: q.Get("node"), syslinux: q.Get("type") == "syslinux"}
+	a := asking{machine: machine.Parse(q.Get("hwdata")), from: from(r), asked: asked(r), picked: q.Get("node"), syslinux: q.Get("type") == "syslinux"}
 	if len(a.machine.MACs) == 0 {
 		return answer{}, fault.Invalidf("hwdata holds no MAC address; it is ASSET|MAC|MAC…")
 	}
@@ -132,7 +134,7 @@ func (h *Handler) boot(a asking, nodeID string) (answer, error) {
 		if n == nil {
 			return fault.NotFoundf("the node was just deleted")
 		}
-		if p, err = h.planOf(tx, n); err != nil {
+		if p, err = h.planOf(tx, n, a.asked); err != nil {
 			return err
 		}
 		if isOwn(n, a.from) {
@@ -182,13 +184,13 @@ func (h *Handler) keepDiscovery(a asking, p plan.Plan, id, by string, fresh bool
 
 // write writes the script of a boot, with a token when the boot is armed.
 func (h *Handler) write(a asking, p plan.Plan, id string, armed bool) (answer, error) {
-	again := plan.URL(p.Cluster) + "?step=discovery&hwdata=" + url.QueryEscape(a.machine.HWData())
+	again := p.Site.URLs("?step=discovery&hwdata=" + url.QueryEscape(a.machine.HWData()))
 	if p.Node.Localboot {
 		local := ipxe.Local{Node: p.Node.Name}
 		return h.form(a, local.Script, local.Syslinux)
 	}
 	if p.Reason != "" {
-		if a.syslinux || p.Cluster.GetFrontendAddress() == "" {
+		if a.syslinux || len(again) == 0 {
 			return answer{}, fault.Unavailablef("node %s cannot boot: %s", p.Node.Name, p.Reason)
 		}
 		text, err := ipxe.Trouble{Node: p.Node.Name, Reason: p.Reason, Again: again}.Script()

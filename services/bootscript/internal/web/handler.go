@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"time"
@@ -94,9 +95,9 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	var err error
 	switch step := q.Get("step"); {
 	case step == "boot":
-		a, err = h.menu()
+		a, err = h.menu(asked(r))
 	case step == "choose":
-		a, err = h.choose(q.Get("page"))
+		a, err = h.choose(q.Get("page"), asked(r))
 	case step == "discovery":
 		a, err = h.discovery(r)
 	case step == "install" && q.Has("status"):
@@ -148,6 +149,14 @@ func from(r *http.Request) netip.Addr {
 	return ap.Addr().Unmap().WithZone("")
 }
 
+// asked returns the address of this head that a request went to.
+func asked(r *http.Request) netip.Addr {
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		return local.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
 // isOwn tells whether an address is one of a node's.
 func isOwn(n *inventoryv1.Node, a netip.Addr) bool {
 	for _, one := range n.GetAddresses() {
@@ -161,13 +170,13 @@ func isOwn(n *inventoryv1.Node, a netip.Addr) bool {
 // cluster returns the cluster, or says that there is none.
 func cluster(v catalog.View) (*inventoryv1.Cluster, error) {
 	c, err := v.Cluster()
-	if err == nil && c.GetFrontendAddress() == "" {
+	if err == nil && len(plan.SiteOf(c, netip.Addr{}).Heads) == 0 {
 		err = fault.Unavailablef("there is no cluster yet: luna cluster init")
 	}
 	return c, err
 }
 
-// planOf makes the plan of a node with the release that nodes boot now.
-func (h *Handler) planOf(tx *projection.Tx, n *inventoryv1.Node) (plan.Plan, error) {
-	return Planner{h.Shelf, h.Head}.Of(tx, n)
+// planOf makes the plan of a node that asked at an address, with the release that nodes boot now.
+func (h *Handler) planOf(tx *projection.Tx, n *inventoryv1.Node, asked netip.Addr) (plan.Plan, error) {
+	return Planner{h.Shelf, h.Head}.Of(tx, n, asked)
 }

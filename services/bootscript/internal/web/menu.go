@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/netip"
 	"strconv"
 
 	"github.com/luna-hpc/luna/pkg/catalog"
@@ -9,12 +10,17 @@ import (
 )
 
 // menu answers ?step=boot.
-func (h *Handler) menu() (answer, error) {
+func (h *Handler) menu(asked netip.Addr) (answer, error) {
 	var m ipxe.Menu
 	err := catalog.Read(h.State, func(v catalog.View) error {
 		c, err := cluster(v)
-		m = ipxe.Menu{URL: plan.URL(c), Head: c.GetFrontendAddress(), Wait: c.GetMenuWait()}
-		return err
+		if err != nil {
+			return err
+		}
+		site := plan.SiteOf(c, asked)
+		all := site.URLs("")
+		m = ipxe.Menu{URL: all[0], Others: all[1:], Head: site.Heads[0].String(), Wait: c.GetMenuWait()}
+		return nil
 	})
 	if err != nil {
 		return answer{}, err
@@ -24,7 +30,7 @@ func (h *Handler) menu() (answer, error) {
 }
 
 // choose answers ?step=choose&page=N; a page that is not there is the nearest.
-func (h *Handler) choose(page string) (answer, error) {
+func (h *Handler) choose(page string, asked netip.Addr) (answer, error) {
 	n, err := strconv.Atoi(page)
 	if err != nil {
 		n = 1
@@ -35,7 +41,7 @@ func (h *Handler) choose(page string) (answer, error) {
 		if err != nil {
 			return err
 		}
-		c.URL = plan.URL(cl)
+		c.URL = plan.SiteOf(cl, asked).URL()
 		return fillPage(v, &c, n)
 	})
 	if err != nil {

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"net/netip"
+
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/projection"
 	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
@@ -15,10 +17,10 @@ type Planner struct {
 	Head  string
 }
 
-// Of returns the plan of a node. What cannot stand in a script is a reason
+// Of returns the plan of a node that asked at an address of a head. What cannot stand in a script is a reason
 // not to boot as well.
-func (p Planner) Of(tx *projection.Tx, n *inventoryv1.Node) (plan.Plan, error) {
-	made, err := plan.Of(catalog.Of(tx), n, p.Head, func(id string) (*imagepackerv1.Release, string, error) {
+func (p Planner) Of(tx *projection.Tx, n *inventoryv1.Node, asked netip.Addr) (plan.Plan, error) {
+	made, err := plan.Of(catalog.Of(tx), n, p.Head, asked, func(id string) (*imagepackerv1.Release, string, error) {
 		return p.Shelf.Current(tx, id)
 	})
 	if err == nil && made.Reason == "" {
