@@ -320,6 +320,23 @@ func TestFreedAddressRests(t *testing.T) {
 	r.refused(fault.Conflict, "given up", "node", "add", &inventoryv1.NodeAddRequest{Group: "compute", Ip: "10.30.0.1"})
 }
 
+func TestHeadsAndReservationsTakeNoNodesAddress(t *testing.T) {
+	r := newRoom(t)
+	r.describe()
+	r.do("node", "add", &inventoryv1.NodeAddRequest{Group: "compute"})
+	for _, c := range []struct{ part, address string }{{"node001", "10.30.0.1"}, {"DHCP range", "10.30.128.1"}} {
+		r.refused(fault.Conflict, c.part, "cluster", "change", &inventoryv1.ClusterChangeRequest{FrontendAddress: &c.address})
+		r.refused(fault.Conflict, c.part, "cluster", "change", &inventoryv1.ClusterChangeRequest{ClusterIps: proto.String("10.30.255.253," + c.address)})
+	}
+	r.refused(fault.Conflict, "node001", "network", "change", &inventoryv1.NetworkChangeRequest{Name: "cluster", Reserve: proto.String("10.30.0.1")})
+	r.do("network", "change", &inventoryv1.NetworkChangeRequest{Name: "cluster", Reserve: proto.String("10.30.0.2")})
+	r.do("cluster", "change", &inventoryv1.ClusterChangeRequest{FrontendAddress: proto.String("10.30.0.3"), ClusterIps: proto.String("10.30.0.4")})
+	r.do("cluster", "change", &inventoryv1.ClusterChangeRequest{Comment: proto.String("its own addresses are no hindrance")})
+	if n := r.do("node", "add", &inventoryv1.NodeAddRequest{Group: "compute"}).Objects[0].GetNode(); address(n) != "10.30.0.5" {
+		t.Errorf("got %v", n)
+	}
+}
+
 func TestSecondEditorIsTold(t *testing.T) {
 	r := newRoom(t)
 	r.describe()

@@ -216,5 +216,20 @@ func (a *Allocator) isBroadcast(addr netip.Addr) bool {
 	return addr.Is4() && a.prefix.Bits() < 31 && !a.prefix.Contains(addr.Next())
 }
 
+// Spare is Conflict when an address cannot be one of somebody who is no node,
+// because a node or the DHCP range has it.
+func (a *Allocator) Spare(addr netip.Addr) error {
+	n, err := a.draft.NodeByAddress(a.network.Id, addr)
+	switch {
+	case err != nil:
+		return err
+	case n != nil:
+		return fault.Conflictf("address %s is taken by node %s", addr, n.Name)
+	case a.rangeOf(addr) != nil:
+		return fault.Conflictf("address %s lies in the DHCP range of network %s", addr, a.network.Name)
+	}
+	return nil
+}
+
 // Holds reports whether an address lies in the network.
 func (a *Allocator) Holds(addr netip.Addr) bool { return a.prefix.Contains(addr) }

@@ -4,6 +4,7 @@ package cluster
 import (
 	"crypto/rand"
 	"net/netip"
+	"slices"
 	"sort"
 	"strings"
 
@@ -37,6 +38,9 @@ func Init(d *change.Draft, r *inventoryv1.ClusterInitRequest) error {
 	if err := check(c); err != nil {
 		return err
 	}
+	if err := spare(d, heads(c), nil); err != nil {
+		return err
+	}
 	key := make([]byte, tokenKeySize)
 	rand.Read(key) // never fails
 	c.TokenKeyId = d.Secret(key)
@@ -51,6 +55,7 @@ func Change(d *change.Draft, r *inventoryv1.ClusterChangeRequest) error {
 		return err
 	}
 	c := o.GetCluster()
+	before := heads(c)
 	set(&c.FrontendAddress, r.FrontendAddress)
 	set(&c.Nodeprefix, r.Nodeprefix)
 	set(&c.Nodedigits, r.Nodedigits)
@@ -73,7 +78,41 @@ func Change(d *change.Draft, r *inventoryv1.ClusterChangeRequest) error {
 	if err := check(c); err != nil {
 		return err
 	}
+	if err := spare(d, heads(c), before); err != nil {
+		return err
+	}
 	d.Put(c.Id, c)
+	return nil
+}
+
+// heads returns the addresses of all heads.
+func heads(c *inventoryv1.Cluster) []string {
+	return append([]string{c.FrontendAddress}, c.ClusterIps...)
+}
+
+// spare is a Conflict when a node or a stranger may have an address that the
+// heads did not have before.
+func spare(d *change.Draft, addresses, before []string) error {
+	networks, err := d.Networks()
+	if err != nil {
+		return err
+	}
+	set := address.NewSet(d)
+	for _, n := range networks {
+		a, err := set.Of(n.Id)
+		if err != nil {
+			return err
+		}
+		for _, s := range addresses {
+			addr, err := netip.ParseAddr(s)
+			if err != nil || slices.Contains(before, s) || !a.Holds(addr) {
+				continue
+			}
+			if err := a.Spare(addr); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -151,7 +151,7 @@ func Change(d *change.Draft, r *inventoryv1.NetworkChangeRequest) error {
 	set(&n.Include, r.Include)
 	set(&n.RevInclude, r.RevInclude)
 	set(&n.Comment, r.Comment)
-	if err := reserve(n, r); err != nil {
+	if err := reserve(d, n, r); err != nil {
 		return err
 	}
 	if err := check(d, n); err != nil {
@@ -202,7 +202,7 @@ func setPrefix(d *change.Draft, n *inventoryv1.Network, r *inventoryv1.NetworkCh
 	return nil
 }
 
-func reserve(n *inventoryv1.Network, r *inventoryv1.NetworkChangeRequest) error {
+func reserve(d *change.Draft, n *inventoryv1.Network, r *inventoryv1.NetworkChangeRequest) error {
 	prefix, err := netip.ParsePrefix(n.Cidr)
 	if err != nil {
 		return err
@@ -214,6 +214,13 @@ func reserve(n *inventoryv1.Network, r *inventoryv1.NetworkChangeRequest) error 
 		}
 		if !prefix.Contains(a) {
 			return fault.Invalidf("address %s is not in network %s", a, prefix)
+		}
+		holder, err := d.NodeByAddress(n.Id, a)
+		if err != nil {
+			return err
+		}
+		if holder != nil {
+			return fault.Conflictf("address %s is taken by node %s", a, holder.Name)
 		}
 		if !slices.Contains(n.Reserved, a.String()) {
 			n.Reserved = append(n.Reserved, a.String())
