@@ -36,6 +36,9 @@ func deployed(t *testing.T) (url, keys string) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(dir, "cluster.conf"), []byte(broker.ServerConf()), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	keys = filepath.Join(dir, "keys")
 	public, err := broker.Keys(keys)
 	if err != nil {

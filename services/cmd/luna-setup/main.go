@@ -1,6 +1,7 @@
-// Command luna-setup prepares the bus: `luna-setup keys` makes the users' keys,
-// the server's keys.conf and the key of the secrets and empty configuration files, `luna-setup streams` makes streams and buckets,
-// `luna-setup rights` prints the server's rights.conf.
+// Command luna-setup prepares a head: `luna-setup keys` makes the users' keys, the
+// server's keys.conf and cluster.conf, the key of the secrets and empty configuration
+// files; `luna-setup streams` makes streams and buckets; `luna-setup rights` prints
+// the server's rights.conf.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -37,9 +39,11 @@ func setup() error {
 		conf     = flag.String("conf", "/etc/luna/nats/keys.conf", "server configuration `file` to write")
 		creds    = flag.String("creds", "/etc/luna/operator.creds", "`file` that gets the operator's key")
 		sealing  = flag.String("secret-key", "/etc/luna/secret.key", "`file` that gets the key of the secrets, unless it is there")
+		address  = flag.String("address", "", "this head's `address`, when there are several")
+		heads    = flag.String("heads", "", "`addresses` of all heads with commas, when there are several")
 		url      = flag.String("nats", "nats://127.0.0.1:4222", "`URL` of the bus")
 		replicas = flag.Int("replicas", 1, "`copies` of each stream: 1, or 3 with three heads")
-		wait     = flag.Duration("wait", 2*time.Minute, "how `long` to wait for the bus")
+		wait     = flag.Duration("wait", 10*time.Minute, "how `long` to wait for the bus")
 	)
 	flag.CommandLine.Usage = usage
 	if len(os.Args) < 2 {
@@ -51,7 +55,10 @@ func setup() error {
 	}
 	switch os.Args[1] {
 	case "keys":
-		return makeKeys(*dir, *conf, *creds, *sealing, *files)
+		if err := makeKeys(*dir, *conf, *creds, *sealing, *files); err != nil {
+			return err
+		}
+		return makeCluster(*dir, filepath.Join(filepath.Dir(*conf), "cluster.conf"), *address, *heads)
 	case "rights":
 		fmt.Print(broker.RightsConf())
 		return nil
@@ -88,6 +95,22 @@ func makeKeys(dir, conf, creds, sealing, files string) error {
 		return err
 	}
 	return renameio.WriteFile(creds, seed, 0o600)
+}
+
+// makeCluster writes the part of the server's configuration that differs from
+// head to head. Without heads a file that is there stays.
+func makeCluster(keys, conf, address, heads string) error {
+	if heads == "" {
+		if _, err := os.Stat(conf); err == nil {
+			return nil
+		}
+		return renameio.WriteFile(conf, []byte(broker.ServerConf()), 0o600)
+	}
+	text, err := broker.ClusterConf(keys, address, strings.Split(heads, ","))
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(conf, []byte(text), 0o600)
 }
 
 // makeConfigs makes the configuration files that are missing, so that each can be mounted alone.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -36,8 +37,8 @@ type Options struct {
 	Dir string
 	// Bin is the directory of Luna's programs, Deploy that of the configuration that comes with them.
 	Bin, Deploy string
-	// Cluster are the addresses of all heads' NATS servers when there are several, Address is this one's.
-	Cluster []string
+	// Heads are the addresses of all heads when there are several, Address is this one's.
+	Heads   []string
 	Address string
 	// Etc is the configuration of another head of the cluster, whose keys this one gets; "" makes new ones.
 	Etc string
@@ -67,7 +68,10 @@ func New(ctx context.Context, ns *room.Namespace, opt Options) (*Head, error) {
 	} else if err := os.MkdirAll(h.Etc(), 0o755); err != nil {
 		return nil, err
 	}
-	if _, err := h.setup(ctx, "keys", "--keys", h.etc("keys"), "--conf", h.etc("nats/keys.conf"), "--creds", h.etc("operator.creds"),
+	if err := os.Remove(h.etc("nats/cluster.conf")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if _, err := h.setup(ctx, "keys", "--address", opt.Address, "--heads", strings.Join(opt.Heads, ","), "--keys", h.etc("keys"), "--conf", h.etc("nats/keys.conf"), "--creds", h.etc("operator.creds"),
 		"--secret-key", h.etc("secret.key"), "--config", h.Etc()); err != nil {
 		return nil, err
 	}
@@ -78,27 +82,21 @@ func New(ctx context.Context, ns *room.Namespace, opt Options) (*Head, error) {
 	if err := os.WriteFile(h.etc("nats/rights.conf"), rights, 0o644); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(h.etc("nats/nats.conf"), []byte(h.natsConf()), 0o644); err != nil {
+	conf, err := h.natsConf()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(h.etc("nats/nats.conf"), []byte(conf), 0o644); err != nil {
 		return nil, err
 	}
 	loaders := "service:\n  loaders: [" + filepath.Join(opt.Deploy, "loaders") + "]\n"
 	return h, os.WriteFile(h.etc("bootscript.yaml"), []byte(loaders), 0o644)
 }
 
-// natsConf is deploy/nats/nats.conf with the folders of this head.
-func (h *Head) natsConf() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "server_name: %s\nlisten: \"127.0.0.1:4222\"\nmax_payload: 8MB\n", h.opt.Name)
-	fmt.Fprintf(&b, "jetstream {\n  store_dir: %q\n  sync_interval: always\n  limits { batch { max_msgs: 50000 } }\n}\n", h.Data("nats"))
-	if len(h.opt.Cluster) > 0 {
-		fmt.Fprintf(&b, "cluster {\n  name: luna\n  listen: \"%s:6222\"\n  routes: [", h.opt.Address)
-		for _, a := range h.opt.Cluster {
-			fmt.Fprintf(&b, " \"nats://%s:6222\"", a)
-		}
-		b.WriteString(" ]\n}\n")
-	}
-	b.WriteString("include \"rights.conf\"\n")
-	return b.String()
+// natsConf is deploy/nats/nats.conf with this head's folder.
+func (h *Head) natsConf() (string, error) {
+	text, err := os.ReadFile(filepath.Join(h.opt.Deploy, "nats", "nats.conf"))
+	return strings.ReplaceAll(string(text), "/var/lib/luna/nats", h.Data("nats")), err
 }
 
 // Etc is the head's configuration folder.
