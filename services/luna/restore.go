@@ -2,14 +2,12 @@ package luna
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/luna-hpc/luna/pkg/broker"
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/fault"
 	"github.com/luna-hpc/luna/services/luna/internal/backup"
@@ -30,17 +28,22 @@ func (a *app) restoreCommand() *cobra.Command {
 	offline := f.Bool("offline", false, "Luna does not run on this head: restore into its folders without a bus")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r.File = args[0]
-		stop := func() {}
-		r.Connect = func(ctx context.Context, staged backup.Places) (conn *bus.Conn, err error) {
-			if *offline {
-				conn, stop, err = a.offline(r.Data, staged)
-				return conn, err
+		stop := func() error { return nil }
+		r.Connect = func(ctx context.Context, staged backup.Places) (*bus.Conn, error) {
+			if !*offline {
+				return a.online(ctx, r.Places, staged)
 			}
-			return a.online(ctx, r.Places, staged)
+			if err := backup.Free(a.url); err != nil {
+				return nil, err
+			}
+			conn, end, err := r.Offline()
+			if err == nil {
+				stop = end
+			}
+			return conn, err
 		}
 		done, err := r.Run(cmd.Context())
-		stop()
-		if err != nil {
+		if err = errors.Join(err, stop()); err != nil {
 			return rootOnly(err)
 		}
 		_, err = fmt.Fprintf(a.out, "restored %d of %d streams and %d of %d files of head %s as of %s\n", done.Restored, len(done.Streams),
@@ -61,17 +64,4 @@ func (a *app) online(ctx context.Context, here, staged backup.Places) (*bus.Conn
 		return nil, fault.Unavailablef("nothing was restored: %w; start the bus, or say --offline when Luna does not run on this head", err)
 	}
 	return conn, nil
-}
-
-// offline starts a bus on the head's folder of streams, which stop ends. A bus that runs there must not be disturbed.
-func (a *app) offline(data string, staged backup.Places) (_ *bus.Conn, stop func(), _ error) {
-	if err := backup.Free(a.url); err != nil {
-		return nil, func() {}, err
-	}
-	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	srv, conn, err := backup.Offline(broker.Options{Store: filepath.Join(data, "nats"), Log: log}, staged.Data)
-	if err != nil {
-		return nil, func() {}, err
-	}
-	return conn, func() { conn.Close(); srv.Shutdown(); srv.WaitForShutdown() }, nil
 }

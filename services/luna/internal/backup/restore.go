@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -12,7 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/jsm.go"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sys/unix"
 
@@ -107,7 +111,7 @@ func (r *Restore) stage() (dir string, release func(), err error) {
 	if err := os.RemoveAll(inner); err != nil { // of a restore that was killed
 		return "", nil, errors.Join(err, f.Close())
 	}
-	return inner, func() { os.RemoveAll(dir); f.Close() }, nil
+	return inner, func() { os.RemoveAll(filepath.Dir(inner)); f.Close() }, nil
 }
 
 // target looks at the streams on the bus and returns those of the backup that
@@ -210,7 +214,7 @@ func (r *Restore) stream(ctx context.Context, man *jsm.Manager, conn *bus.Conn, 
 	if err != nil {
 		return errors.Join(err, data.Close())
 	}
-	state, err := man.RestoreSnapshotFromBuffer(ctx, s.Name, data, config, jsm.RestoreConfiguration(cfg))
+	state, err := man.RestoreSnapshotFromBuffer(ctx, s.Name, inSteps(data), config, jsm.RestoreConfiguration(cfg))
 	if err != nil {
 		return err
 	}
@@ -223,6 +227,24 @@ func (r *Restore) stream(ctx context.Context, man *jsm.Manager, conn *bus.Conn, 
 	}
 	cfg.Metadata = marked(cfg.Metadata, restored, m.ID)
 	return stream.UpdateConfiguration(cfg)
+}
+
+// step is how much of a snapshot is restored at a time, in bytes. The server
+// gives a restore up when it takes nothing for 5 seconds, and it takes nothing
+// while it writes a block of the snapshot, message by message, to the disk: a
+// megabyte of small messages is too much for a slow one.
+const step = 32 << 10
+
+// inSteps returns a snapshot with smaller blocks. Closing it closes the file.
+func inSteps(f io.ReadCloser) io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		z := s2.NewWriter(w, s2.WriterBlockSize(step), s2.WriterConcurrency(1))
+		_, err := io.Copy(z, s2.NewReader(f))
+		err = errors.Join(err, z.Close(), f.Close())
+		_ = w.CloseWithError(err) // always nil
+	}()
+	return r
 }
 
 // marked returns metadata with one mark.
@@ -248,25 +270,40 @@ func (p Places) SetupKeyOr(staged Places) (string, error) {
 	return "", err
 }
 
-// Offline starts a bus of this process on the streams of a head that is not running.
-func Offline(o broker.Options, work string) (*broker.Broker, *bus.Conn, error) {
-	keys := filepath.Join(work, "offline-keys")
-	public, err := broker.Keys(keys)
+// Offline starts a bus of this process on the streams of a head that is not
+// running; stop ends it and brings all to the disk. Nobody else can reach it.
+func (p Places) Offline() (conn *bus.Conn, stop func() error, err error) {
+	store := filepath.Join(p.Data, "nats")
+	srv, err := server.NewServer(&server.Options{ServerName: "luna", DontListen: true, NoSigs: true,
+		MaxPayload: broker.MaxPayload, JetStream: true, StoreDir: store})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("start a bus in %s: %w", store, err)
 	}
-	o.Public, o.Listen = public, "127.0.0.1:0"
-	srv, err := broker.Start(o)
-	if err != nil {
-		return nil, nil, err
+	srv.Start()
+	if !srv.ReadyForConnections(20 * time.Second) {
+		srv.Shutdown()
+		return nil, nil, fmt.Errorf("a bus in %s does not start", store)
 	}
-	conn, err := bus.Connect(bus.Options{InProcess: srv, User: "setup", KeyFile: broker.KeyFile(keys, "setup"), Log: o.Log})
+	conn, err = bus.Connect(bus.Options{InProcess: srv, User: "setup", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		srv.Shutdown()
-		srv.WaitForShutdown()
 		return nil, nil, err
 	}
-	return srv, conn, nil
+	return conn, func() error {
+		conn.Close()
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		return syncAll(store)
+	}, nil
+}
+
+// syncAll brings the file system of a folder to the disk.
+func syncAll(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(f.Fd())), f.Close())
 }
 
 // Free refuses when a server answers at one of the addresses of a bus.

@@ -255,7 +255,7 @@ func (r *room) backup(file string, change func(*backup.Backup)) (*backup.Manifes
 // restore restores onto the head: over its bus, or without one when none runs.
 func (r *room) restore(file string, change func(*backup.Restore)) (*backup.Done, error) {
 	r.t.Helper()
-	var stop func()
+	stop := func() error { return nil }
 	res := &backup.Restore{Places: r.Places, File: file, Note: func(s string) { r.t.Log(s) },
 		Connect: func(ctx context.Context, staged backup.Places) (*bus.Conn, error) {
 			if r.srv != nil {
@@ -264,9 +264,9 @@ func (r *room) restore(file string, change func(*backup.Restore)) (*backup.Done,
 				}
 				return r.connect("setup"), nil
 			}
-			srv, conn, err := backup.Offline(broker.Options{Store: filepath.Join(r.Data, "nats"), Log: quiet}, staged.Data)
+			conn, end, err := r.Offline()
 			if err == nil {
-				stop = func() { srv.Shutdown(); srv.WaitForShutdown() }
+				stop = end
 			}
 			return conn, err
 		}}
@@ -274,9 +274,7 @@ func (r *room) restore(file string, change func(*backup.Restore)) (*backup.Done,
 		change(res)
 	}
 	done, err := res.Run(r.ctx())
-	if stop != nil {
-		stop()
-	}
+	r.must(stop())
 	return done, err
 }
 
