@@ -206,6 +206,9 @@ func newHeads(t *testing.T, ctx context.Context, servers int) *heads {
 		}
 		h.servers = append(h.servers, h.daemon(name, "nats-server", args...))
 	}
+	for i, d := range h.servers {
+		h.awaitServer(d, "127.0.0.1:"+ports[2*i])
+	}
 	h.once("luna-setup", "streams", "--keys", h.keys(), "--nats", h.urls, "--replicas", strconv.Itoa(servers))
 	for i := range 2 {
 		name, health := fmt.Sprintf("inventory%d", i+1), "127.0.0.1:"+ports[2*servers+i]
@@ -308,6 +311,29 @@ func (h *heads) until(what string, is func(context.Context) error) {
 			return
 		case <-time.After(50 * time.Millisecond):
 		}
+	}
+}
+
+// awaitServer waits until a server accepts connections.
+func (h *heads) awaitServer(d *daemon, addr string) {
+	h.Helper()
+	h.until("the server listens", func(context.Context) error {
+		select {
+		case <-d.over:
+			return nil
+		default:
+		}
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	})
+	select {
+	case <-d.over:
+		said, err := os.ReadFile(d.log)
+		h.Fatalf("%s has ended (log read: %v):\n%s", d.path, err, said)
+	default:
 	}
 }
 

@@ -89,7 +89,8 @@ const (
 	// OneHolder wants that no address of a network is held twice.
 	OneHolder Rule = "no address is held twice"
 	// FreeToHold wants that no node holds an address of the head, of the DHCP
-	// range, or one that rests, is reserved or is a gateway's or server's.
+	// range, or one that rests, is reserved or is a gateway's or server's: in the
+	// streams that are judged nobody makes a node a gateway or a server.
 	FreeToHold Rule = "no node holds an address that is not for nodes"
 	// OneName wants that no name belongs to two objects of a kind.
 	OneName Rule = "no name belongs to two"
