@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/fault"
@@ -40,7 +41,7 @@ func (o *Outbox) Endpoint(head string) bus.Endpoint {
 // offer stores a copy as an object and says in the reply which.
 func (o *Outbox) offer(ctx context.Context, rep *outboxv1.CopyReply) error {
 	f, err := o.copy(rep)
-	if errors.Is(err, bolt.ErrDatabaseNotOpen) {
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return fault.Unavailablef("not done: %s is stopping", o.conn.User)
 	}
 	if err != nil {

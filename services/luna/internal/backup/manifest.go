@@ -82,9 +82,6 @@ func (p Part) isKey() bool {
 	return !strings.HasSuffix(p.Name, ".yaml") && !p.Images && !strings.HasPrefix(p.Name, "data/image-packer/files/")
 }
 
-// service is whose outbox it is.
-func (p Part) service() string { return path.Base(path.Dir(p.Name)) }
-
 // snapshotPart and configPart name the parts of a stream.
 func snapshotPart(stream string) string { return "streams/" + stream + ".snapshot" }
 func configPart(stream string) string   { return "streams/" + stream + ".json" }
