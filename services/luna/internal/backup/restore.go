@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/jsm.go"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
@@ -169,7 +168,6 @@ func (r *Restore) do(ctx context.Context, conn *bus.Conn, staging string, m *Man
 			return again(err)
 		}
 	}
-	defer context.AfterFunc(ctx, conn.Close)() // the last answer of a restore is waited for without ctx
 	man, err := manager(conn)
 	if err != nil {
 		return err
@@ -206,15 +204,7 @@ func (r *Restore) stream(ctx context.Context, man *jsm.Manager, conn *bus.Conn, 
 	if r.Replicas > 0 {
 		cfg.Replicas = r.Replicas
 	}
-	data, err := os.Open(filepath.Join(staging, snapshotPart(s.Name)))
-	if err != nil {
-		return err
-	}
-	config, err := os.Open(filepath.Join(staging, configPart(s.Name)))
-	if err != nil {
-		return errors.Join(err, data.Close())
-	}
-	state, err := man.RestoreSnapshotFromBuffer(ctx, s.Name, inSteps(data), config, jsm.RestoreConfiguration(cfg))
+	state, err := send(ctx, conn, staging, cfg)
 	if err != nil {
 		return err
 	}
@@ -227,24 +217,6 @@ func (r *Restore) stream(ctx context.Context, man *jsm.Manager, conn *bus.Conn, 
 	}
 	cfg.Metadata = marked(cfg.Metadata, restored, m.ID)
 	return stream.UpdateConfiguration(cfg)
-}
-
-// step is how much of a snapshot is restored at a time, in bytes. The server
-// gives a restore up when it takes nothing for 5 seconds, and it takes nothing
-// while it writes a block of the snapshot, message by message, to the disk: a
-// megabyte of small messages is too much for a slow one.
-const step = 32 << 10
-
-// inSteps returns a snapshot with smaller blocks. Closing it closes the file.
-func inSteps(f io.ReadCloser) io.ReadCloser {
-	r, w := io.Pipe()
-	go func() {
-		z := s2.NewWriter(w, s2.WriterBlockSize(step), s2.WriterConcurrency(1))
-		_, err := io.Copy(z, s2.NewReader(f))
-		err = errors.Join(err, z.Close(), f.Close())
-		_ = w.CloseWithError(err) // always nil
-	}()
-	return r
 }
 
 // marked returns metadata with one mark.
