@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -57,9 +58,8 @@ func (a *announcer) run(ctx context.Context) error {
 		case err == nil:
 			event, retry = tracker.None, announceRetry
 		case ctx.Err() == nil:
-			a.log.Info("tracker does not answer", "tracker", a.url, "err", err)
-			if a.failed != nil {
-				a.failed(err)
+			if retry == announceRetry { // the first of a row
+				a.trouble(err)
 			}
 			wait, retry = retry, min(2*retry, announceRetryMax)
 		}
@@ -77,12 +77,24 @@ func (a *announcer) run(ctx context.Context) error {
 	return nil
 }
 
+// trouble tells of an error once.
+func (a *announcer) trouble(err error) {
+	if a.failed != nil {
+		a.failed(err)
+		return
+	}
+	a.log.Info("tracker does not answer", "tracker", a.url, "err", err)
+}
+
 // announce sends one event, gives the torrent the peers of the answer and returns when the next is due.
 func (a *announcer) announce(ctx context.Context, cl trackerhttp.Client, event tracker.AnnounceEvent) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, announceTimeout)
 	defer cancel()
 	resp, err := cl.Announce(ctx, a.request(event), trackerhttp.AnnounceOpt{})
 	if err != nil {
+		if ue := (*url.Error)(nil); errors.As(err, &ue) {
+			err = ue.Err // its URL is long
+		}
 		return 0, fmt.Errorf("announce to %s: %w", a.url, err)
 	}
 	a.torrent.AddPeers(a.peers(resp.Peers))
@@ -130,10 +142,7 @@ func announceAll(ctx context.Context, urls []string, one announcer) {
 		a.url = u
 		wg.Go(func() {
 			if err := a.run(ctx); err != nil {
-				a.log.Error("tracker cannot be used", "err", err)
-				if a.failed != nil {
-					a.failed(err)
-				}
+				a.trouble(err)
 			}
 		})
 	}

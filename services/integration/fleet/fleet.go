@@ -89,8 +89,15 @@ func New(ctx context.Context, ns *room.Namespace, opt Options) (*Head, error) {
 	if err := os.WriteFile(h.etc("nats/nats.conf"), []byte(conf), 0o644); err != nil {
 		return nil, err
 	}
-	loaders := "service:\n  loaders: [" + filepath.Join(opt.Deploy, "loaders") + "]\n"
-	return h, os.WriteFile(h.etc("bootscript.yaml"), []byte(loaders), 0o644)
+	for service, text := range map[string]string{
+		"bootscript":   "service:\n  loaders: [" + filepath.Join(opt.Deploy, "loaders") + "]\n",
+		"image-packer": "service:\n  agent: " + filepath.Join(opt.Bin, "luna-agent") + "\n",
+	} {
+		if err := os.WriteFile(h.etc(service+".yaml"), []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
 }
 
 // natsConf is deploy/nats/nats.conf with this head's folder.
@@ -118,6 +125,9 @@ func (h *Head) Streams(ctx context.Context, replicas int) error {
 	_, err := h.setup(ctx, "streams", "--keys", h.etc("keys"), "--replicas", fmt.Sprint(replicas))
 	return err
 }
+
+// Services are all services of a head that nodes need.
+var Services = []string{"inventory", "image-packer", "torrent-seeder", "dhcp", "dns", "bootscript"}
 
 // Start starts services; one that runs is left alone.
 func (h *Head) Start(names ...string) error {
