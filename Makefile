@@ -12,8 +12,9 @@ GOBUILD  := CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' -ldflags '-s -w'
 
 NODES ?= 2
 TEST  ?=
+SOAK  ?= 10
 
-.PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room demo bench clean
+.PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room soak demo clean
 
 all: build
 
@@ -67,6 +68,10 @@ test-unit: packages
 
 test-room: build
 	go test -race -tags '$(TAGS)' -timeout 40m -p 1 -count 1 $(TEST) ./services/integration/...
+
+## soak: the tests of random kills and damage, longer; LUNA_SEED repeats one
+soak: build
+	LUNA_SOAK=$(SOAK) go test -tags '$(TAGS)' -timeout 3h -p 1 -count 1 -v -run 'Damaged|Killed' ./pkg/projection ./services/integration
 
 ## demo: a room with a head and NODES machines that boot their image
 demo: packages build
