@@ -12,7 +12,7 @@ GOBUILD  := CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' -ldflags '-s -w'
 
 NODES ?= 2
 TEST  ?=
-SOAK  ?= 10
+SOAK  ?= 20
 
 .PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads soak demo clean
 
