@@ -191,9 +191,15 @@ func (h *hall) stream(name string) jetstream.Stream {
 	h.Cleanup(conn.Close)
 	js, err := jetstream.New(conn)
 	must(h.T, err)
-	s, err := js.Stream(h.ctx, name)
-	must(h.T, err)
-	return s
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) { // the server may be about to start
+		s, err := js.Stream(h.ctx, name)
+		if err == nil {
+			return s
+		}
+		if time.Now().After(end) {
+			h.Fatal(err)
+		}
+	}
 }
 
 func (h *hall) revision() uint64 {
@@ -446,19 +452,31 @@ func (h *hall) nothingIsLost() {
 
 func (h *hall) missing() (missing []string) {
 	h.Helper()
-	info, err := h.stream("BOOTS").Info(h.ctx, jetstream.WithSubjectFilter(">"))
+	boots := h.stream("BOOTS")
+	info, err := boots.Info(h.ctx, jetstream.WithSubjectFilter(">"))
 	must(h.T, err)
-	steps := map[string]int{} // by boot: the discovery alone
+	steps := map[string]map[string]int{} // boot → name of a step → how often
 	for s := range info.State.Subjects {
-		steps[strings.Split(s, ".")[4]]++
+		id := strings.Split(s, ".")[4]
+		if !h.boots[id] {
+			continue
+		}
+		msg, err := boots.GetLastMsgForSubject(h.ctx, s)
+		must(h.T, err)
+		var step struct{ Report struct{ Name string } }
+		must(h.T, json.Unmarshal(msg.Data, &step))
+		if steps[id] == nil {
+			steps[id] = map[string]int{}
+		}
+		steps[id][step.Report.Name]++
 	}
 	for id := range h.boots {
-		switch steps[id] {
-		case 0:
+		// A boot begins once; a machine may ask for it again and again.
+		if steps[id]["boot.request"] == 0 || steps[id]["boot.discovery"] == 0 {
 			missing = append(missing, "boot "+id)
-		case 1:
-		default:
-			h.Errorf("boot %s has %d steps and had one", id, steps[id])
+		}
+		if n := steps[id]["boot.request"]; n > 1 {
+			h.Errorf("boot %s began %d times", id, n)
 		}
 	}
 	leases := h.stream("SEEN")

@@ -281,13 +281,19 @@ func (h *Head) Connect(user string) (*nats.Conn, error) {
 	return Connect(h.ns, user, broker.KeyFile(h.etc("keys"), user))
 }
 
-// Connect connects to the NATS server in a namespace as the user of the bus whose key is in a file.
+// Connect connects to the NATS server in a namespace as the user of the bus whose key is in a file. It waits for a
+// server that is about to start.
 func Connect(ns *room.Namespace, user, key string) (*nats.Conn, error) {
 	opt, err := nats.NkeyOptionFromSeed(key)
 	if err != nil {
 		return nil, err
 	}
-	return nats.Connect("nats://127.0.0.1:4222", opt, nats.SetCustomDialer(dialer{ns}), nats.CustomInboxPrefix("_INBOX_"+user), nats.MaxReconnects(-1))
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		conn, err := nats.Connect("nats://127.0.0.1:4222", opt, nats.SetCustomDialer(dialer{ns}), nats.CustomInboxPrefix("_INBOX_"+user), nats.MaxReconnects(-1))
+		if err == nil || time.Now().After(end) {
+			return conn, err
+		}
+	}
 }
 
 // dialer dials from inside a namespace.
