@@ -69,7 +69,7 @@ test-unit: packages
 test-room: build
 	go test -race -tags '$(TAGS)' -timeout 60m -p 1 -count 1 -skip AnyHead $(TEST) ./services/integration/...
 
-## test-heads: three heads, of which one is switched off at a time; ten minutes
+## test-heads: three heads, of which one is switched off at a time
 test-heads: build
 	go test -race -tags '$(TAGS)' -timeout 40m -count 1 -v -run AnyHead ./services/integration
 
