@@ -49,15 +49,7 @@ func serve(t *testing.T) string {
 		}
 		_ = w.WriteMsg(m)
 	})
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(pc.LocalAddr().String())
-	l, err := net.Listen("tcp", "127.0.0.1:"+port)
-	if err != nil {
-		t.Skip("the port is taken for TCP:", err)
-	}
+	pc, l, port := listen(t)
 	for _, s := range []*dns.Server{{PacketConn: pc, Handler: handler}, {Listener: l, Handler: handler}} {
 		started, done := make(chan struct{}), make(chan struct{})
 		s.NotifyStartedFunc = func() { close(started) }
@@ -189,4 +181,22 @@ func TestNslookup(t *testing.T) {
 			t.Errorf("nslookup %s: %d\n%s%swant\n%s", c.args, code, &out, &errOut, want)
 		}
 	}
+}
+
+// listen returns sockets for UDP and TCP at one free port.
+func listen(t *testing.T) (pc net.PacketConn, l net.Listener, port string) {
+	t.Helper()
+	for range 100 {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(pc.LocalAddr().String())
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			return pc, l, port
+		}
+		pc.Close() // another has it for TCP
+	}
+	t.Fatal("no port is free for both UDP and TCP")
+	return nil, nil, ""
 }
