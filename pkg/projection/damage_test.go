@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/natstest"
 	"github.com/luna-hpc/luna/pkg/projection"
 	"github.com/luna-hpc/luna/pkg/subject"
+	"github.com/luna-hpc/luna/pkg/testenv"
 )
 
 // files are those of a state now, of the same state before, and of another service.
@@ -70,23 +70,7 @@ func fill(rnd *rand.Rand, b []byte, from, to int) []byte {
 // TestDamagedFilesEndAtTheAnswersOfAFreshOne kills a state, damages its file
 // and lets it follow again: with the bus there and without it.
 func TestDamagedFilesEndAtTheAnswersOfAFreshOne(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("LUNA_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("LUNA_SEED=%d", seed)
-	rounds := 8
-	if s := os.Getenv("LUNA_SOAK"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rounds *= n
-	}
-	rnd := rand.New(rand.NewPCG(seed, 0))
+	rnd, rounds := testenv.Rand(t), testenv.Times(t, 8)
 	srv := natstest.Start(t)
 	c := srv.Connect(t, "test")
 	dir := t.TempDir()

@@ -43,17 +43,7 @@ const (
 // inventories and the server that leads the stream are killed again and again,
 // and judges the stream that comes of it. LUNA_SEED repeats the choices of a run.
 func TestTwoInventoriesKilledAtRandom(t *testing.T) {
-	soak, seed := uint64(1), uint64(time.Now().UnixNano())
-	for name, to := range map[string]*uint64{"LUNA_SOAK": &soak, "LUNA_SEED": &seed} {
-		if s := os.Getenv(name); s != "" {
-			n, err := strconv.ParseUint(s, 10, 64)
-			if err != nil {
-				t.Fatalf("%s must be a number: %v", name, err)
-			}
-			*to = n
-		}
-	}
-	many := max(int(soak), 1)
+	seed, many := testenv.Seed(t), testenv.Times(t, 1)
 	t.Run("one server", func(t *testing.T) {
 		twoInventories(t, siege{servers: 1, adds: addsOnOne * many, kills: killsOnOne * many, leaders: leadersOnOne * many, seed: seed, limit: time.Duration(many) * 10 * time.Minute})
 	})
@@ -70,7 +60,6 @@ type siege struct {
 }
 
 func twoInventories(t *testing.T, s siege) {
-	t.Logf("LUNA_SEED=%d", s.seed)
 	ctx := limit(t, s.limit)
 	h := newHeads(t, ctx, s.servers)
 	h.describe()

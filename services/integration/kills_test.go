@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +25,7 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/luna-hpc/luna/pkg/testenv"
 	"github.com/luna-hpc/luna/services/integration/fleet"
 	"github.com/luna-hpc/luna/services/integration/room"
 )
@@ -47,33 +47,6 @@ type hall struct {
 	mu        sync.Mutex
 	boots     map[string]bool   // ids of boots that the head began
 	strangers map[string]string // MAC → address that it acknowledged
-}
-
-// seeded returns the random source of LUNA_SEED, or of now, and says which.
-func seeded(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("LUNA_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("LUNA_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
-
-// times returns n, multiplied by LUNA_SOAK.
-func times(t *testing.T, n int) int {
-	t.Helper()
-	if s := os.Getenv("LUNA_SOAK"); s != "" {
-		factor, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n * factor
-	}
-	return n
 }
 
 func newHall(t *testing.T, ctx context.Context) *hall {
@@ -335,9 +308,8 @@ func (h *hall) hurt(rnd *rand.Rand, name string) (what string) {
 	case 0:
 		return "kept"
 	case 1:
-		what, file = "deleted", nil
 		must(h.T, os.Remove(path))
-		return what
+		return "deleted"
 	case 2:
 		what, file = "emptied", file[:0]
 	case 3:
@@ -371,9 +343,9 @@ func garble(rnd *rand.Rand, b []byte) {
 // damages what they kept, and compares what they say with what they say after
 // they were built anew from the bus.
 func TestKilledServicesAnswerAsFreshOnes(t *testing.T) {
-	rounds := times(t, 20)
+	rounds := testenv.Times(t, 20)
 	ctx := limit(t, time.Duration(rounds)*30*time.Second+2*time.Minute)
-	rnd := seeded(t)
+	rnd := testenv.Rand(t)
 	h := newHall(t, ctx)
 	for round := range rounds {
 		h.round(rnd, round)

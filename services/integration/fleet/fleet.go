@@ -2,7 +2,6 @@
 package fleet
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -117,7 +116,7 @@ func (h *Head) Data(name ...string) string {
 }
 
 func (h *Head) setup(ctx context.Context, args ...string) (string, error) {
-	return output(h.ns.Command(ctx, filepath.Join(h.opt.Bin, "luna-setup"), args...))
+	return room.Output(h.ns.Command(ctx, filepath.Join(h.opt.Bin, "luna-setup"), args...))
 }
 
 // Streams makes the streams with so many copies.
@@ -227,7 +226,7 @@ type Readiness struct {
 
 // Ready asks a service's health page.
 func (h *Head) Ready(ctx context.Context, name string) (r Readiness, err error) {
-	out, err := output(h.ns.Command(ctx, "curl", "-s", "-m", "5", fmt.Sprintf("http://127.0.0.1:%d/readyz", health[name])))
+	out, err := room.Output(h.ns.Command(ctx, "curl", "-s", "-m", "5", fmt.Sprintf("http://127.0.0.1:%d/readyz", health[name])))
 	if err != nil {
 		return r, err
 	}
@@ -268,12 +267,12 @@ func (r Readiness) follows(revision uint64) bool {
 func (h *Head) Luna(ctx context.Context, args ...string) (string, error) {
 	cmd := h.ns.Command(ctx, filepath.Join(h.opt.Bin, "luna"), args...)
 	cmd.Env = append(os.Environ(), "LUNA_CREDS="+h.etc("operator.creds"))
-	return output(cmd)
+	return room.Output(cmd)
 }
 
 // Output runs a program in the head's namespace.
 func (h *Head) Output(ctx context.Context, name string, args ...string) (string, error) {
-	return output(h.ns.Command(ctx, name, args...))
+	return room.Output(h.ns.Command(ctx, name, args...))
 }
 
 // Connect connects to the head's NATS server as a user of the bus.
@@ -305,13 +304,4 @@ func (d dialer) Dial(network, address string) (conn net.Conn, err error) {
 		return err
 	})
 	return conn, err
-}
-
-func output(cmd *exec.Cmd) (string, error) {
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return stdout.String(), fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args[min(len(cmd.Args), 4):], " "), err, strings.TrimSpace(stderr.String()))
-	}
-	return stdout.String(), nil
 }

@@ -3,7 +3,6 @@
 package lab
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -148,16 +147,7 @@ func (l *Lab) endHead(sig syscall.Signal) error {
 
 // Output runs a program in the head's namespace and returns what it printed.
 func (l *Lab) Output(ctx context.Context, name string, args ...string) (string, error) {
-	return output(l.Command(ctx, name, args...))
-}
-
-func output(cmd *exec.Cmd) (string, error) {
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return stdout.String(), fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args[min(len(cmd.Args), 4):], " "), err, strings.TrimSpace(stderr.String()))
-	}
-	return stdout.String(), nil
+	return room.Output(l.Command(ctx, name, args...))
 }
 
 // Luna runs the command line at the head.
@@ -170,7 +160,7 @@ func (l *Lab) LunaWithInput(ctx context.Context, input string, args ...string) (
 	cmd := l.Command(ctx, filepath.Join(l.opt.Bin, "luna"), args...)
 	cmd.Env = append(os.Environ(), "LUNA_CREDS="+l.creds)
 	cmd.Stdin = strings.NewReader(input)
-	out, err := output(cmd)
+	out, err := room.Output(cmd)
 	if l.opt.Said != nil {
 		l.opt.Said("luna "+strings.Join(args, " "), out)
 	}

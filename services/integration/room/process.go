@@ -1,6 +1,7 @@
 package room
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -32,6 +34,16 @@ func (n *Namespace) Command(ctx context.Context, name string, args ...string) *e
 	}
 	cmd.WaitDelay = time.Second // a child outside the group may hold the output open
 	return cmd
+}
+
+// Output runs a command of Command and returns what it printed; an error holds what it complained of.
+func Output(cmd *exec.Cmd) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args[min(len(cmd.Args), 4):], " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.String(), nil
 }
 
 // killAll ends every process in a namespace: asks, waits, kills, waits.
