@@ -19,6 +19,7 @@ const (
 	names     = "name"    // <noun>/<name> → id
 	macs      = "mac"     // MAC → node id
 	addresses = "address" // <network id>/<address> → node id
+	ports     = "port"    // <switch id>/<port> → node id
 )
 
 // Fold returns the fold of the inventory stream; of the objects it keeps those
@@ -31,7 +32,7 @@ func Fold(keep ...Noun) projection.Fold {
 	}
 	slices.Sort(words)
 	return projection.Fold{
-		Stream: subject.Inventory, Version: 1, Keeps: strings.Join(words, " "), Buckets: []string{objects, names, macs, addresses},
+		Stream: subject.Inventory, Version: 2, Keeps: strings.Join(words, " "), Buckets: []string{objects, names, macs, addresses, ports},
 		Apply: func(tx *projection.Tx, ev projection.Event) error {
 			noun, id, ok := subject.ParseObject(ev.Subject)
 			if !ok || (len(wanted) > 0 && !wanted[Noun(noun)]) || Empty(Noun(noun)) == nil {
@@ -109,6 +110,9 @@ func indexEntries(noun Noun, m proto.Message) []entry {
 	}
 	if n.Mac != "" {
 		es = append(es, entry{macs, strings.ToLower(n.Mac)})
+	}
+	if n.SwitchId != "" && n.Port != "" {
+		es = append(es, entry{ports, key(Noun(n.SwitchId), n.Port)})
 	}
 	for _, a := range n.Addresses {
 		if addr, err := netip.ParseAddr(a.Address); err == nil {

@@ -9,6 +9,9 @@ import (
 // BootIf is the interface name that stands for whichever card carries the node's MAC.
 const BootIf = "BOOTIF"
 
+// BMC is the interface name that stands for the management controller.
+const BMC = "BMC"
+
 // Joined is a node with what it refers to; what is missing is nil or zero.
 type Joined struct {
 	Cluster *inventoryv1.Cluster

@@ -22,12 +22,16 @@ const (
 	Group   Noun = "group"
 	Node    Noun = "node"
 	Rest    Noun = "rest"
+	// Bmcsetup is how management controllers are set up.
+	Bmcsetup Noun = "bmcsetup"
+	// Switch is an Ethernet switch.
+	Switch Noun = "switch"
 	// Change is the noun of change records, which are no objects.
 	Change Noun = "change"
 )
 
 // Nouns lists the kinds of objects, those first that others refer to.
-var Nouns = []Noun{Cluster, Network, Osimage, Group, Node, Rest}
+var Nouns = []Noun{Cluster, Network, Osimage, Bmcsetup, Switch, Group, Node, Rest}
 
 // Wrap puts a message into an object; it panics for a message of no noun.
 func Wrap(m proto.Message) *inventoryv1.Object {

@@ -94,6 +94,25 @@ func (v View) Group(id string) (*inventoryv1.Group, error) {
 	return o.GetGroup(), err
 }
 
+// Bmcsetup returns a BMC set-up by id.
+func (v View) Bmcsetup(id string) (*inventoryv1.Bmcsetup, error) {
+	o, err := v.Object(Bmcsetup, id)
+	return o.GetBmcsetup(), err
+}
+
+// Switch returns a switch by id.
+func (v View) Switch(id string) (*inventoryv1.Switch, error) {
+	o, err := v.Object(Switch, id)
+	return o.GetSwitch(), err
+}
+
+// Switches returns all switches.
+func (v View) Switches() ([]*inventoryv1.Switch, error) {
+	var all []*inventoryv1.Switch
+	err := v.Each(Switch, "", func(o *inventoryv1.Object) bool { all = append(all, o.GetSwitch()); return true })
+	return all, err
+}
+
 // Node returns a node by id.
 func (v View) Node(id string) (*inventoryv1.Node, error) {
 	o, err := v.Object(Node, id)
@@ -114,6 +133,11 @@ func (v View) NodeByMAC(mac string) (*inventoryv1.Node, error) {
 // NodeByAddress returns the node that has an address in a network.
 func (v View) NodeByAddress(networkID string, addr netip.Addr) (*inventoryv1.Node, error) {
 	return v.nodeBy(addresses, key(Noun(networkID), addr.String()))
+}
+
+// NodeByPort returns the node that is configured for a port of a switch.
+func (v View) NodeByPort(switchID, port string) (*inventoryv1.Node, error) {
+	return v.nodeBy(ports, key(Noun(switchID), port))
 }
 
 func (v View) nodeBy(bucket, k string) (*inventoryv1.Node, error) {

@@ -15,9 +15,11 @@ import (
 	"github.com/luna-hpc/luna/pkg/run"
 	"github.com/luna-hpc/luna/pkg/secret"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+	"github.com/luna-hpc/luna/services/inventory/internal/bmcsetup"
 	"github.com/luna-hpc/luna/services/inventory/internal/change"
 	"github.com/luna-hpc/luna/services/inventory/internal/cluster"
 	"github.com/luna-hpc/luna/services/inventory/internal/group"
+	"github.com/luna-hpc/luna/services/inventory/internal/netswitch"
 	"github.com/luna-hpc/luna/services/inventory/internal/network"
 	"github.com/luna-hpc/luna/services/inventory/internal/node"
 	"github.com/luna-hpc/luna/services/inventory/internal/osimage"
@@ -50,7 +52,7 @@ func New(_ Config, d run.Deps) (run.Task, error) {
 	}
 	decider := change.NewDecider(d.Bus, state, key, time.Now)
 	endpoints := append(changing(decider), reading(read.New(state, decider))...)
-	commands := bus.NewService(d.Bus, Name, "cluster, networks, osimages, groups and nodes", endpoints...)
+	commands := bus.NewService(d.Bus, Name, "cluster, networks, osimages, switches, BMC set-ups, groups and nodes", endpoints...)
 	tidy := upkeep.New(d.Bus, state, d.Log, time.Now)
 	return run.NewGroup(Name, state, commands, tidy), nil
 }
@@ -76,6 +78,14 @@ func changing(d *change.Decider) []bus.Endpoint {
 		decide(d, catalog.Osimage, "change", osimage.Change),
 		decide(d, catalog.Osimage, "rename", osimage.Rename),
 		decide(d, catalog.Osimage, "delete", osimage.Delete),
+		decide(d, catalog.Bmcsetup, "add", bmcsetup.Add),
+		decide(d, catalog.Bmcsetup, "change", bmcsetup.Change),
+		decide(d, catalog.Bmcsetup, "rename", bmcsetup.Rename),
+		decide(d, catalog.Bmcsetup, "delete", bmcsetup.Delete),
+		decide(d, catalog.Switch, "add", netswitch.Add),
+		decide(d, catalog.Switch, "change", netswitch.Change),
+		decide(d, catalog.Switch, "rename", netswitch.Rename),
+		decide(d, catalog.Switch, "delete", netswitch.Delete),
 		decide(d, catalog.Group, "add", group.Add),
 		decide(d, catalog.Group, "change", group.Change),
 		decide(d, catalog.Group, "rename", group.Rename),
@@ -90,7 +100,7 @@ func changing(d *change.Decider) []bus.Endpoint {
 
 func reading(r *read.Reader) []bus.Endpoint {
 	all := []bus.Endpoint{bus.Handle("history", "list", r.History)}
-	for _, noun := range []catalog.Noun{catalog.Cluster, catalog.Network, catalog.Osimage, catalog.Group, catalog.Node} {
+	for _, noun := range []catalog.Noun{catalog.Cluster, catalog.Network, catalog.Osimage, catalog.Bmcsetup, catalog.Switch, catalog.Group, catalog.Node} {
 		all = append(all, bus.Handle(string(noun), "show", r.Show(noun)))
 		if noun != catalog.Cluster {
 			all = append(all, bus.Handle(string(noun), "list", r.List(noun)))

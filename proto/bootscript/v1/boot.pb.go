@@ -1056,6 +1056,632 @@ func (x *ScriptReply) GetText() string {
 	return ""
 }
 
+// Hardware is what the agent found in a machine at one boot.
+type Hardware struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	NodeId string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	BootId string                 `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	// RFC 3339 time by the head's clock.
+	Time            string `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	Vendor          string `protobuf:"bytes,4,opt,name=vendor,proto3" json:"vendor,omitempty"`
+	Product         string `protobuf:"bytes,5,opt,name=product,proto3" json:"product,omitempty"`
+	Serial          string `protobuf:"bytes,6,opt,name=serial,proto3" json:"serial,omitempty"`
+	FirmwareVersion string `protobuf:"bytes,7,opt,name=firmware_version,json=firmwareVersion,proto3" json:"firmware_version,omitempty"`
+	// bios or uefi.
+	Firmware    string  `protobuf:"bytes,8,opt,name=firmware,proto3" json:"firmware,omitempty"`
+	CpuModel    string  `protobuf:"bytes,9,opt,name=cpu_model,json=cpuModel,proto3" json:"cpu_model,omitempty"`
+	CpuSockets  uint32  `protobuf:"varint,10,opt,name=cpu_sockets,json=cpuSockets,proto3" json:"cpu_sockets,omitempty"`
+	CpuCores    uint32  `protobuf:"varint,11,opt,name=cpu_cores,json=cpuCores,proto3" json:"cpu_cores,omitempty"`
+	CpuThreads  uint32  `protobuf:"varint,12,opt,name=cpu_threads,json=cpuThreads,proto3" json:"cpu_threads,omitempty"`
+	MemoryBytes uint64  `protobuf:"varint,13,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	Disks       []*Disk `protobuf:"bytes,14,rep,name=disks,proto3" json:"disks,omitempty"`
+	Nics        []*Nic  `protobuf:"bytes,15,rep,name=nics,proto3" json:"nics,omitempty"`
+	Bmc         *Bmc    `protobuf:"bytes,16,opt,name=bmc,proto3" json:"bmc,omitempty"`
+	// Public host keys of the installed system, as in sshd(8)'s .pub files.
+	HostKeys      []string `protobuf:"bytes,17,rep,name=host_keys,json=hostKeys,proto3" json:"host_keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hardware) Reset() {
+	*x = Hardware{}
+	mi := &file_bootscript_v1_boot_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hardware) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hardware) ProtoMessage() {}
+
+func (x *Hardware) ProtoReflect() protoreflect.Message {
+	mi := &file_bootscript_v1_boot_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hardware.ProtoReflect.Descriptor instead.
+func (*Hardware) Descriptor() ([]byte, []int) {
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Hardware) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *Hardware) GetBootId() string {
+	if x != nil {
+		return x.BootId
+	}
+	return ""
+}
+
+func (x *Hardware) GetTime() string {
+	if x != nil {
+		return x.Time
+	}
+	return ""
+}
+
+func (x *Hardware) GetVendor() string {
+	if x != nil {
+		return x.Vendor
+	}
+	return ""
+}
+
+func (x *Hardware) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *Hardware) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *Hardware) GetFirmwareVersion() string {
+	if x != nil {
+		return x.FirmwareVersion
+	}
+	return ""
+}
+
+func (x *Hardware) GetFirmware() string {
+	if x != nil {
+		return x.Firmware
+	}
+	return ""
+}
+
+func (x *Hardware) GetCpuModel() string {
+	if x != nil {
+		return x.CpuModel
+	}
+	return ""
+}
+
+func (x *Hardware) GetCpuSockets() uint32 {
+	if x != nil {
+		return x.CpuSockets
+	}
+	return 0
+}
+
+func (x *Hardware) GetCpuCores() uint32 {
+	if x != nil {
+		return x.CpuCores
+	}
+	return 0
+}
+
+func (x *Hardware) GetCpuThreads() uint32 {
+	if x != nil {
+		return x.CpuThreads
+	}
+	return 0
+}
+
+func (x *Hardware) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *Hardware) GetDisks() []*Disk {
+	if x != nil {
+		return x.Disks
+	}
+	return nil
+}
+
+func (x *Hardware) GetNics() []*Nic {
+	if x != nil {
+		return x.Nics
+	}
+	return nil
+}
+
+func (x *Hardware) GetBmc() *Bmc {
+	if x != nil {
+		return x.Bmc
+	}
+	return nil
+}
+
+func (x *Hardware) GetHostKeys() []string {
+	if x != nil {
+		return x.HostKeys
+	}
+	return nil
+}
+
+type Disk struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name below /dev, and the link in /dev/disk/by-path.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Path          string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Bytes         uint64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Model         string `protobuf:"bytes,4,opt,name=model,proto3" json:"model,omitempty"`
+	Serial        string `protobuf:"bytes,5,opt,name=serial,proto3" json:"serial,omitempty"`
+	Rotational    bool   `protobuf:"varint,6,opt,name=rotational,proto3" json:"rotational,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Disk) Reset() {
+	*x = Disk{}
+	mi := &file_bootscript_v1_boot_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Disk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Disk) ProtoMessage() {}
+
+func (x *Disk) ProtoReflect() protoreflect.Message {
+	mi := &file_bootscript_v1_boot_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Disk.ProtoReflect.Descriptor instead.
+func (*Disk) Descriptor() ([]byte, []int) {
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Disk) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Disk) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Disk) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Disk) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *Disk) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *Disk) GetRotational() bool {
+	if x != nil {
+		return x.Rotational
+	}
+	return false
+}
+
+type Nic struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Mac    string                 `protobuf:"bytes,2,opt,name=mac,proto3" json:"mac,omitempty"`
+	Driver string                 `protobuf:"bytes,3,opt,name=driver,proto3" json:"driver,omitempty"`
+	// Mbit/s; 0 is not known, or no link.
+	Speed uint32 `protobuf:"varint,4,opt,name=speed,proto3" json:"speed,omitempty"`
+	Link  bool   `protobuf:"varint,5,opt,name=link,proto3" json:"link,omitempty"`
+	// Place on the bus, as in 0000:00:03.0.
+	Address       string `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Nic) Reset() {
+	*x = Nic{}
+	mi := &file_bootscript_v1_boot_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Nic) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Nic) ProtoMessage() {}
+
+func (x *Nic) ProtoReflect() protoreflect.Message {
+	mi := &file_bootscript_v1_boot_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Nic.ProtoReflect.Descriptor instead.
+func (*Nic) Descriptor() ([]byte, []int) {
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Nic) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Nic) GetMac() string {
+	if x != nil {
+		return x.Mac
+	}
+	return ""
+}
+
+func (x *Nic) GetDriver() string {
+	if x != nil {
+		return x.Driver
+	}
+	return ""
+}
+
+func (x *Nic) GetSpeed() uint32 {
+	if x != nil {
+		return x.Speed
+	}
+	return 0
+}
+
+func (x *Nic) GetLink() bool {
+	if x != nil {
+		return x.Link
+	}
+	return false
+}
+
+func (x *Nic) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+type Bmc struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Address         string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Mac             string                 `protobuf:"bytes,2,opt,name=mac,proto3" json:"mac,omitempty"`
+	FirmwareVersion string                 `protobuf:"bytes,3,opt,name=firmware_version,json=firmwareVersion,proto3" json:"firmware_version,omitempty"`
+	Manufacturer    string                 `protobuf:"bytes,4,opt,name=manufacturer,proto3" json:"manufacturer,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Bmc) Reset() {
+	*x = Bmc{}
+	mi := &file_bootscript_v1_boot_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bmc) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bmc) ProtoMessage() {}
+
+func (x *Bmc) ProtoReflect() protoreflect.Message {
+	mi := &file_bootscript_v1_boot_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bmc.ProtoReflect.Descriptor instead.
+func (*Bmc) Descriptor() ([]byte, []int) {
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Bmc) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Bmc) GetMac() string {
+	if x != nil {
+		return x.Mac
+	}
+	return ""
+}
+
+func (x *Bmc) GetFirmwareVersion() string {
+	if x != nil {
+		return x.FirmwareVersion
+	}
+	return ""
+}
+
+func (x *Bmc) GetManufacturer() string {
+	if x != nil {
+		return x.Manufacturer
+	}
+	return ""
+}
+
+type HardwareShowRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HardwareShowRequest) Reset() {
+	*x = HardwareShowRequest{}
+	mi := &file_bootscript_v1_boot_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HardwareShowRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HardwareShowRequest) ProtoMessage() {}
+
+func (x *HardwareShowRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_bootscript_v1_boot_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HardwareShowRequest.ProtoReflect.Descriptor instead.
+func (*HardwareShowRequest) Descriptor() ([]byte, []int) {
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *HardwareShowRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type HardwareShowReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Now   *Hardware              `protobuf:"bytes,2,opt,name=now,proto3" json:"now,omitempty"`
+	// The report before it, and what differs in words.
+	Before        *Hardware `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
+	Changes       []string  `protobuf:"bytes,4,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HardwareShowReply) Reset() {
+	*x = HardwareShowReply{}
+	mi := &file_bootscript_v1_boot_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HardwareShowReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HardwareShowReply) ProtoMessage() {}
+
+func (x *HardwareShowReply) ProtoReflect() protoreflect.Message {
+	mi := &file_bootscript_v1_boot_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HardwareShowReply.ProtoReflect.Descriptor instead.
+func (*HardwareShowReply) Descriptor() ([]byte, []int) {
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *HardwareShowReply) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *HardwareShowReply) GetNow() *Hardware {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+func (x *HardwareShowReply) GetBefore() *Hardware {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *HardwareShowReply) GetChanges() []string {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+type KnownHostsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Continues a list after the last page's next.
+	After         string `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KnownHostsRequest) Reset() {
+	*x = KnownHostsRequest{}
+	mi := &file_bootscript_v1_boot_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KnownHostsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KnownHostsRequest) ProtoMessage() {}
+
+func (x *KnownHostsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_bootscript_v1_boot_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KnownHostsRequest.ProtoReflect.Descriptor instead.
+func (*KnownHostsRequest) Descriptor() ([]byte, []int) {
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *KnownHostsRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+type KnownHostsReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lines of ssh's known_hosts file.
+	Lines         []string `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
+	Next          string   `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KnownHostsReply) Reset() {
+	*x = KnownHostsReply{}
+	mi := &file_bootscript_v1_boot_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KnownHostsReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KnownHostsReply) ProtoMessage() {}
+
+func (x *KnownHostsReply) ProtoReflect() protoreflect.Message {
+	mi := &file_bootscript_v1_boot_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KnownHostsReply.ProtoReflect.Descriptor instead.
+func (*KnownHostsReply) Descriptor() ([]byte, []int) {
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *KnownHostsReply) GetLines() []string {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *KnownHostsReply) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
 var File_bootscript_v1_boot_proto protoreflect.FileDescriptor
 
 const file_bootscript_v1_boot_proto_rawDesc = "" +
@@ -1138,7 +1764,61 @@ const file_bootscript_v1_boot_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06script\x18\x02 \x01(\tR\x06script\"!\n" +
 	"\vScriptReply\x12\x12\n" +
-	"\x04text\x18\x01 \x01(\tR\x04text*Q\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\"\x96\x04\n" +
+	"\bHardware\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x17\n" +
+	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x12\n" +
+	"\x04time\x18\x03 \x01(\tR\x04time\x12\x16\n" +
+	"\x06vendor\x18\x04 \x01(\tR\x06vendor\x12\x18\n" +
+	"\aproduct\x18\x05 \x01(\tR\aproduct\x12\x16\n" +
+	"\x06serial\x18\x06 \x01(\tR\x06serial\x12)\n" +
+	"\x10firmware_version\x18\a \x01(\tR\x0ffirmwareVersion\x12\x1a\n" +
+	"\bfirmware\x18\b \x01(\tR\bfirmware\x12\x1b\n" +
+	"\tcpu_model\x18\t \x01(\tR\bcpuModel\x12\x1f\n" +
+	"\vcpu_sockets\x18\n" +
+	" \x01(\rR\n" +
+	"cpuSockets\x12\x1b\n" +
+	"\tcpu_cores\x18\v \x01(\rR\bcpuCores\x12\x1f\n" +
+	"\vcpu_threads\x18\f \x01(\rR\n" +
+	"cpuThreads\x12!\n" +
+	"\fmemory_bytes\x18\r \x01(\x04R\vmemoryBytes\x12)\n" +
+	"\x05disks\x18\x0e \x03(\v2\x13.bootscript.v1.DiskR\x05disks\x12&\n" +
+	"\x04nics\x18\x0f \x03(\v2\x12.bootscript.v1.NicR\x04nics\x12$\n" +
+	"\x03bmc\x18\x10 \x01(\v2\x12.bootscript.v1.BmcR\x03bmc\x12\x1b\n" +
+	"\thost_keys\x18\x11 \x03(\tR\bhostKeys\"\x92\x01\n" +
+	"\x04Disk\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12\x14\n" +
+	"\x05model\x18\x04 \x01(\tR\x05model\x12\x16\n" +
+	"\x06serial\x18\x05 \x01(\tR\x06serial\x12\x1e\n" +
+	"\n" +
+	"rotational\x18\x06 \x01(\bR\n" +
+	"rotational\"\x87\x01\n" +
+	"\x03Nic\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03mac\x18\x02 \x01(\tR\x03mac\x12\x16\n" +
+	"\x06driver\x18\x03 \x01(\tR\x06driver\x12\x14\n" +
+	"\x05speed\x18\x04 \x01(\rR\x05speed\x12\x12\n" +
+	"\x04link\x18\x05 \x01(\bR\x04link\x12\x18\n" +
+	"\aaddress\x18\x06 \x01(\tR\aaddress\"\x80\x01\n" +
+	"\x03Bmc\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x10\n" +
+	"\x03mac\x18\x02 \x01(\tR\x03mac\x12)\n" +
+	"\x10firmware_version\x18\x03 \x01(\tR\x0ffirmwareVersion\x12\"\n" +
+	"\fmanufacturer\x18\x04 \x01(\tR\fmanufacturer\")\n" +
+	"\x13HardwareShowRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"\x9d\x01\n" +
+	"\x11HardwareShowReply\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12)\n" +
+	"\x03now\x18\x02 \x01(\v2\x17.bootscript.v1.HardwareR\x03now\x12/\n" +
+	"\x06before\x18\x03 \x01(\v2\x17.bootscript.v1.HardwareR\x06before\x12\x18\n" +
+	"\achanges\x18\x04 \x03(\tR\achanges\")\n" +
+	"\x11KnownHostsRequest\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\tR\x05after\";\n" +
+	"\x0fKnownHostsReply\x12\x14\n" +
+	"\x05lines\x18\x01 \x03(\tR\x05lines\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\tR\x04next*Q\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_STARTED\x10\x01\x12\f\n" +
@@ -1159,7 +1839,7 @@ func file_bootscript_v1_boot_proto_rawDescGZIP() []byte {
 }
 
 var file_bootscript_v1_boot_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_bootscript_v1_boot_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_bootscript_v1_boot_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_bootscript_v1_boot_proto_goTypes = []any{
 	(State)(0),                  // 0: bootscript.v1.State
 	(*Report)(nil),              // 1: bootscript.v1.Report
@@ -1176,11 +1856,19 @@ var file_bootscript_v1_boot_proto_goTypes = []any{
 	(*DiscoverListReply)(nil),   // 12: bootscript.v1.DiscoverListReply
 	(*ScriptRequest)(nil),       // 13: bootscript.v1.ScriptRequest
 	(*ScriptReply)(nil),         // 14: bootscript.v1.ScriptReply
-	nil,                         // 15: bootscript.v1.Report.ValuesEntry
+	(*Hardware)(nil),            // 15: bootscript.v1.Hardware
+	(*Disk)(nil),                // 16: bootscript.v1.Disk
+	(*Nic)(nil),                 // 17: bootscript.v1.Nic
+	(*Bmc)(nil),                 // 18: bootscript.v1.Bmc
+	(*HardwareShowRequest)(nil), // 19: bootscript.v1.HardwareShowRequest
+	(*HardwareShowReply)(nil),   // 20: bootscript.v1.HardwareShowReply
+	(*KnownHostsRequest)(nil),   // 21: bootscript.v1.KnownHostsRequest
+	(*KnownHostsReply)(nil),     // 22: bootscript.v1.KnownHostsReply
+	nil,                         // 23: bootscript.v1.Report.ValuesEntry
 }
 var file_bootscript_v1_boot_proto_depIdxs = []int32{
 	0,  // 0: bootscript.v1.Report.state:type_name -> bootscript.v1.State
-	15, // 1: bootscript.v1.Report.values:type_name -> bootscript.v1.Report.ValuesEntry
+	23, // 1: bootscript.v1.Report.values:type_name -> bootscript.v1.Report.ValuesEntry
 	1,  // 2: bootscript.v1.Step.report:type_name -> bootscript.v1.Report
 	2,  // 3: bootscript.v1.BootShowReply.steps:type_name -> bootscript.v1.Step
 	8,  // 4: bootscript.v1.BootListReply.boots:type_name -> bootscript.v1.BootSummary
@@ -1188,11 +1876,16 @@ var file_bootscript_v1_boot_proto_depIdxs = []int32{
 	2,  // 6: bootscript.v1.BootWhyReply.last_good:type_name -> bootscript.v1.Step
 	2,  // 7: bootscript.v1.BootWhyReply.first_bad:type_name -> bootscript.v1.Step
 	3,  // 8: bootscript.v1.DiscoverListReply.machines:type_name -> bootscript.v1.Unknown
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	16, // 9: bootscript.v1.Hardware.disks:type_name -> bootscript.v1.Disk
+	17, // 10: bootscript.v1.Hardware.nics:type_name -> bootscript.v1.Nic
+	18, // 11: bootscript.v1.Hardware.bmc:type_name -> bootscript.v1.Bmc
+	15, // 12: bootscript.v1.HardwareShowReply.now:type_name -> bootscript.v1.Hardware
+	15, // 13: bootscript.v1.HardwareShowReply.before:type_name -> bootscript.v1.Hardware
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_bootscript_v1_boot_proto_init() }
@@ -1206,7 +1899,7 @@ func file_bootscript_v1_boot_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bootscript_v1_boot_proto_rawDesc), len(file_bootscript_v1_boot_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

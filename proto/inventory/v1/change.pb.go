@@ -34,6 +34,8 @@ type Object struct {
 	//	*Object_Group
 	//	*Object_Node
 	//	*Object_Rest
+	//	*Object_Bmcsetup
+	//	*Object_Switch
 	Kind          isObject_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -137,6 +139,24 @@ func (x *Object) GetRest() *Rest {
 	return nil
 }
 
+func (x *Object) GetBmcsetup() *Bmcsetup {
+	if x != nil {
+		if x, ok := x.Kind.(*Object_Bmcsetup); ok {
+			return x.Bmcsetup
+		}
+	}
+	return nil
+}
+
+func (x *Object) GetSwitch() *Switch {
+	if x != nil {
+		if x, ok := x.Kind.(*Object_Switch); ok {
+			return x.Switch
+		}
+	}
+	return nil
+}
+
 type isObject_Kind interface {
 	isObject_Kind()
 }
@@ -165,6 +185,14 @@ type Object_Rest struct {
 	Rest *Rest `protobuf:"bytes,7,opt,name=rest,proto3,oneof"`
 }
 
+type Object_Bmcsetup struct {
+	Bmcsetup *Bmcsetup `protobuf:"bytes,8,opt,name=bmcsetup,proto3,oneof"`
+}
+
+type Object_Switch struct {
+	Switch *Switch `protobuf:"bytes,9,opt,name=switch,proto3,oneof"`
+}
+
 func (*Object_Cluster) isObject_Kind() {}
 
 func (*Object_Network) isObject_Kind() {}
@@ -176,6 +204,10 @@ func (*Object_Group) isObject_Kind() {}
 func (*Object_Node) isObject_Kind() {}
 
 func (*Object_Rest) isObject_Kind() {}
+
+func (*Object_Bmcsetup) isObject_Kind() {}
+
+func (*Object_Switch) isObject_Kind() {}
 
 // Change is the record of one change and, as the last message of its batch, its commit.
 type Change struct {
@@ -985,7 +1017,7 @@ var File_inventory_v1_change_proto protoreflect.FileDescriptor
 
 const file_inventory_v1_change_proto_rawDesc = "" +
 	"\n" +
-	"\x19inventory/v1/change.proto\x12\finventory.v1\x1a\x1ainventory/v1/cluster.proto\x1a\x18inventory/v1/group.proto\x1a\x1ainventory/v1/network.proto\x1a\x17inventory/v1/node.proto\x1a\x1ainventory/v1/osimage.proto\"\xc6\x02\n" +
+	"\x19inventory/v1/change.proto\x12\finventory.v1\x1a\x1binventory/v1/bmcsetup.proto\x1a\x1ainventory/v1/cluster.proto\x1a\x18inventory/v1/group.proto\x1a\x1ainventory/v1/network.proto\x1a\x17inventory/v1/node.proto\x1a\x1ainventory/v1/osimage.proto\x1a\x19inventory/v1/switch.proto\"\xac\x03\n" +
 	"\x06Object\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x121\n" +
 	"\acluster\x18\x02 \x01(\v2\x15.inventory.v1.ClusterH\x00R\acluster\x121\n" +
@@ -993,7 +1025,9 @@ const file_inventory_v1_change_proto_rawDesc = "" +
 	"\aosimage\x18\x04 \x01(\v2\x15.inventory.v1.OsimageH\x00R\aosimage\x12+\n" +
 	"\x05group\x18\x05 \x01(\v2\x13.inventory.v1.GroupH\x00R\x05group\x12(\n" +
 	"\x04node\x18\x06 \x01(\v2\x12.inventory.v1.NodeH\x00R\x04node\x12(\n" +
-	"\x04rest\x18\a \x01(\v2\x12.inventory.v1.RestH\x00R\x04restB\x06\n" +
+	"\x04rest\x18\a \x01(\v2\x12.inventory.v1.RestH\x00R\x04rest\x124\n" +
+	"\bbmcsetup\x18\b \x01(\v2\x16.inventory.v1.BmcsetupH\x00R\bbmcsetup\x12.\n" +
+	"\x06switch\x18\t \x01(\v2\x14.inventory.v1.SwitchH\x00R\x06switchB\x06\n" +
 	"\x04kind\"\xce\x01\n" +
 	"\x06Change\x12\x1d\n" +
 	"\n" +
@@ -1106,6 +1140,8 @@ var file_inventory_v1_change_proto_goTypes = []any{
 	(*Group)(nil),          // 20: inventory.v1.Group
 	(*Node)(nil),           // 21: inventory.v1.Node
 	(*Rest)(nil),           // 22: inventory.v1.Rest
+	(*Bmcsetup)(nil),       // 23: inventory.v1.Bmcsetup
+	(*Switch)(nil),         // 24: inventory.v1.Switch
 }
 var file_inventory_v1_change_proto_depIdxs = []int32{
 	17, // 0: inventory.v1.Object.cluster:type_name -> inventory.v1.Cluster
@@ -1114,20 +1150,22 @@ var file_inventory_v1_change_proto_depIdxs = []int32{
 	20, // 3: inventory.v1.Object.group:type_name -> inventory.v1.Group
 	21, // 4: inventory.v1.Object.node:type_name -> inventory.v1.Node
 	22, // 5: inventory.v1.Object.rest:type_name -> inventory.v1.Rest
-	2,  // 6: inventory.v1.Change.touched:type_name -> inventory.v1.Touch
-	0,  // 7: inventory.v1.ChangeReply.objects:type_name -> inventory.v1.Object
-	14, // 8: inventory.v1.ChangeReply.names:type_name -> inventory.v1.ChangeReply.NamesEntry
-	0,  // 9: inventory.v1.ShowReply.object:type_name -> inventory.v1.Object
-	15, // 10: inventory.v1.ShowReply.names:type_name -> inventory.v1.ShowReply.NamesEntry
-	0,  // 11: inventory.v1.ListReply.objects:type_name -> inventory.v1.Object
-	16, // 12: inventory.v1.ListReply.names:type_name -> inventory.v1.ListReply.NamesEntry
-	13, // 13: inventory.v1.HistoryReply.changes:type_name -> inventory.v1.ChangeAt
-	1,  // 14: inventory.v1.ChangeAt.change:type_name -> inventory.v1.Change
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	23, // 6: inventory.v1.Object.bmcsetup:type_name -> inventory.v1.Bmcsetup
+	24, // 7: inventory.v1.Object.switch:type_name -> inventory.v1.Switch
+	2,  // 8: inventory.v1.Change.touched:type_name -> inventory.v1.Touch
+	0,  // 9: inventory.v1.ChangeReply.objects:type_name -> inventory.v1.Object
+	14, // 10: inventory.v1.ChangeReply.names:type_name -> inventory.v1.ChangeReply.NamesEntry
+	0,  // 11: inventory.v1.ShowReply.object:type_name -> inventory.v1.Object
+	15, // 12: inventory.v1.ShowReply.names:type_name -> inventory.v1.ShowReply.NamesEntry
+	0,  // 13: inventory.v1.ListReply.objects:type_name -> inventory.v1.Object
+	16, // 14: inventory.v1.ListReply.names:type_name -> inventory.v1.ListReply.NamesEntry
+	13, // 15: inventory.v1.HistoryReply.changes:type_name -> inventory.v1.ChangeAt
+	1,  // 16: inventory.v1.ChangeAt.change:type_name -> inventory.v1.Change
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_inventory_v1_change_proto_init() }
@@ -1135,11 +1173,13 @@ func file_inventory_v1_change_proto_init() {
 	if File_inventory_v1_change_proto != nil {
 		return
 	}
+	file_inventory_v1_bmcsetup_proto_init()
 	file_inventory_v1_cluster_proto_init()
 	file_inventory_v1_group_proto_init()
 	file_inventory_v1_network_proto_init()
 	file_inventory_v1_node_proto_init()
 	file_inventory_v1_osimage_proto_init()
+	file_inventory_v1_switch_proto_init()
 	file_inventory_v1_change_proto_msgTypes[0].OneofWrappers = []any{
 		(*Object_Cluster)(nil),
 		(*Object_Network)(nil),
@@ -1147,6 +1187,8 @@ func file_inventory_v1_change_proto_init() {
 		(*Object_Group)(nil),
 		(*Object_Node)(nil),
 		(*Object_Rest)(nil),
+		(*Object_Bmcsetup)(nil),
+		(*Object_Switch)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

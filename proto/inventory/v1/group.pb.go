@@ -154,8 +154,18 @@ type Interface struct {
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// At most one IPv4 and one IPv6 network.
 	NetworkIds []string `protobuf:"bytes,2,rep,name=network_ids,json=networkIds,proto3" json:"network_ids,omitempty"`
-	// Free options, kept as typed.
-	Options       string `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
+	// Free text, kept as typed: lines KEY=VALUE as in ifcfg files.
+	Options string `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
+	// Bytes; 0 is that of the network, or the card's own.
+	Mtu uint32 `protobuf:"varint,4,opt,name=mtu,proto3" json:"mtu,omitempty"`
+	// At most one of these says what the interface is made of; none is a card.
+	//
+	// Types that are valid to be assigned to MadeOf:
+	//
+	//	*Interface_Bond
+	//	*Interface_Vlan
+	//	*Interface_Bridge
+	MadeOf        isInterface_MadeOf `protobuf_oneof:"made_of"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -211,24 +221,263 @@ func (x *Interface) GetOptions() string {
 	return ""
 }
 
+func (x *Interface) GetMtu() uint32 {
+	if x != nil {
+		return x.Mtu
+	}
+	return 0
+}
+
+func (x *Interface) GetMadeOf() isInterface_MadeOf {
+	if x != nil {
+		return x.MadeOf
+	}
+	return nil
+}
+
+func (x *Interface) GetBond() *Bond {
+	if x != nil {
+		if x, ok := x.MadeOf.(*Interface_Bond); ok {
+			return x.Bond
+		}
+	}
+	return nil
+}
+
+func (x *Interface) GetVlan() *Vlan {
+	if x != nil {
+		if x, ok := x.MadeOf.(*Interface_Vlan); ok {
+			return x.Vlan
+		}
+	}
+	return nil
+}
+
+func (x *Interface) GetBridge() *Bridge {
+	if x != nil {
+		if x, ok := x.MadeOf.(*Interface_Bridge); ok {
+			return x.Bridge
+		}
+	}
+	return nil
+}
+
+type isInterface_MadeOf interface {
+	isInterface_MadeOf()
+}
+
+type Interface_Bond struct {
+	Bond *Bond `protobuf:"bytes,5,opt,name=bond,proto3,oneof"`
+}
+
+type Interface_Vlan struct {
+	Vlan *Vlan `protobuf:"bytes,6,opt,name=vlan,proto3,oneof"`
+}
+
+type Interface_Bridge struct {
+	Bridge *Bridge `protobuf:"bytes,7,opt,name=bridge,proto3,oneof"`
+}
+
+func (*Interface_Bond) isInterface_MadeOf() {}
+
+func (*Interface_Vlan) isInterface_MadeOf() {}
+
+func (*Interface_Bridge) isInterface_MadeOf() {}
+
+// Bond joins cards into one interface. A card that is a member has no
+// addresses of its own: those of BOOTIF go to the bond.
+type Bond struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names of the cards, as the installed system has them, or BOOTIF.
+	Members []string `protobuf:"bytes,1,rep,name=members,proto3" json:"members,omitempty"`
+	// balance-rr, active-backup, balance-xor, broadcast, 802.3ad, balance-tlb or balance-alb.
+	Mode string `protobuf:"bytes,2,opt,name=mode,proto3" json:"mode,omitempty"`
+	// Milliseconds between looks whether a link is up.
+	Miimon        uint32 `protobuf:"varint,3,opt,name=miimon,proto3" json:"miimon,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bond) Reset() {
+	*x = Bond{}
+	mi := &file_inventory_v1_group_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bond) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bond) ProtoMessage() {}
+
+func (x *Bond) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_group_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bond.ProtoReflect.Descriptor instead.
+func (*Bond) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_group_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Bond) GetMembers() []string {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *Bond) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *Bond) GetMiimon() uint32 {
+	if x != nil {
+		return x.Miimon
+	}
+	return 0
+}
+
+// Vlan is one VLAN (IEEE 802.1Q) of another interface.
+type Vlan struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Parent string                 `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// 1 to 4094.
+	Tag           uint32 `protobuf:"varint,2,opt,name=tag,proto3" json:"tag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Vlan) Reset() {
+	*x = Vlan{}
+	mi := &file_inventory_v1_group_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Vlan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Vlan) ProtoMessage() {}
+
+func (x *Vlan) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_group_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Vlan.ProtoReflect.Descriptor instead.
+func (*Vlan) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_group_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Vlan) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *Vlan) GetTag() uint32 {
+	if x != nil {
+		return x.Tag
+	}
+	return 0
+}
+
+// Bridge is a bridge that the interfaces are ports of.
+type Bridge struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Ports []string               `protobuf:"bytes,1,rep,name=ports,proto3" json:"ports,omitempty"`
+	// Speak the spanning tree protocol.
+	Stp           bool `protobuf:"varint,2,opt,name=stp,proto3" json:"stp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bridge) Reset() {
+	*x = Bridge{}
+	mi := &file_inventory_v1_group_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bridge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bridge) ProtoMessage() {}
+
+func (x *Bridge) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_group_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bridge.ProtoReflect.Descriptor instead.
+func (*Bridge) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_group_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Bridge) GetPorts() []string {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
+func (x *Bridge) GetStp() bool {
+	if x != nil {
+		return x.Stp
+	}
+	return false
+}
+
 type GroupAddRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Osimage string                 `protobuf:"bytes,2,opt,name=osimage,proto3" json:"osimage,omitempty"`
 	// Network of BOOTIF.
-	Network       string  `protobuf:"bytes,3,opt,name=network,proto3" json:"network,omitempty"`
-	Domain        string  `protobuf:"bytes,4,opt,name=domain,proto3" json:"domain,omitempty"`
-	Comment       string  `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
-	Prescript     *string `protobuf:"bytes,6,opt,name=prescript,proto3,oneof" json:"prescript,omitempty"`
-	Partscript    *string `protobuf:"bytes,7,opt,name=partscript,proto3,oneof" json:"partscript,omitempty"`
-	Postscript    *string `protobuf:"bytes,8,opt,name=postscript,proto3,oneof" json:"postscript,omitempty"`
+	Network    string  `protobuf:"bytes,3,opt,name=network,proto3" json:"network,omitempty"`
+	Domain     string  `protobuf:"bytes,4,opt,name=domain,proto3" json:"domain,omitempty"`
+	Comment    string  `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
+	Prescript  *string `protobuf:"bytes,6,opt,name=prescript,proto3,oneof" json:"prescript,omitempty"`
+	Partscript *string `protobuf:"bytes,7,opt,name=partscript,proto3,oneof" json:"partscript,omitempty"`
+	Postscript *string `protobuf:"bytes,8,opt,name=postscript,proto3,oneof" json:"postscript,omitempty"`
+	Bmcsetup   string  `protobuf:"bytes,9,opt,name=bmcsetup,proto3" json:"bmcsetup,omitempty"`
+	// Network of the interface BMC.
+	Bmcnetwork    string `protobuf:"bytes,10,opt,name=bmcnetwork,proto3" json:"bmcnetwork,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GroupAddRequest) Reset() {
 	*x = GroupAddRequest{}
-	mi := &file_inventory_v1_group_proto_msgTypes[2]
+	mi := &file_inventory_v1_group_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -240,7 +489,7 @@ func (x *GroupAddRequest) String() string {
 func (*GroupAddRequest) ProtoMessage() {}
 
 func (x *GroupAddRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_group_proto_msgTypes[2]
+	mi := &file_inventory_v1_group_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -253,7 +502,7 @@ func (x *GroupAddRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupAddRequest.ProtoReflect.Descriptor instead.
 func (*GroupAddRequest) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_group_proto_rawDescGZIP(), []int{2}
+	return file_inventory_v1_group_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GroupAddRequest) GetName() string {
@@ -312,6 +561,20 @@ func (x *GroupAddRequest) GetPostscript() string {
 	return ""
 }
 
+func (x *GroupAddRequest) GetBmcsetup() string {
+	if x != nil {
+		return x.Bmcsetup
+	}
+	return ""
+}
+
+func (x *GroupAddRequest) GetBmcnetwork() string {
+	if x != nil {
+		return x.Bmcnetwork
+	}
+	return ""
+}
+
 type GroupChangeRequest struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -333,13 +596,25 @@ type GroupChangeRequest struct {
 	Delnet          string  `protobuf:"bytes,14,opt,name=delnet,proto3" json:"delnet,omitempty"`
 	Options         *string `protobuf:"bytes,15,opt,name=options,proto3,oneof" json:"options,omitempty"`
 	InterfaceRename string  `protobuf:"bytes,16,opt,name=interface_rename,json=interfaceRename,proto3" json:"interface_rename,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Empty takes it away.
+	Bmcsetup *string `protobuf:"bytes,17,opt,name=bmcsetup,proto3,oneof" json:"bmcsetup,omitempty"`
+	// What the interface is: its MTU, and a comma list of a bond's members or a
+	// bridge's ports, or the parent of a VLAN. An empty text makes it a card again.
+	Mtu           *uint32 `protobuf:"varint,18,opt,name=mtu,proto3,oneof" json:"mtu,omitempty"`
+	Bond          *string `protobuf:"bytes,19,opt,name=bond,proto3,oneof" json:"bond,omitempty"`
+	BondMode      *string `protobuf:"bytes,20,opt,name=bond_mode,json=bondMode,proto3,oneof" json:"bond_mode,omitempty"`
+	BondMiimon    *uint32 `protobuf:"varint,21,opt,name=bond_miimon,json=bondMiimon,proto3,oneof" json:"bond_miimon,omitempty"`
+	Vlan          *string `protobuf:"bytes,22,opt,name=vlan,proto3,oneof" json:"vlan,omitempty"`
+	VlanTag       *uint32 `protobuf:"varint,23,opt,name=vlan_tag,json=vlanTag,proto3,oneof" json:"vlan_tag,omitempty"`
+	Bridge        *string `protobuf:"bytes,24,opt,name=bridge,proto3,oneof" json:"bridge,omitempty"`
+	BridgeStp     *bool   `protobuf:"varint,25,opt,name=bridge_stp,json=bridgeStp,proto3,oneof" json:"bridge_stp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GroupChangeRequest) Reset() {
 	*x = GroupChangeRequest{}
-	mi := &file_inventory_v1_group_proto_msgTypes[3]
+	mi := &file_inventory_v1_group_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -351,7 +626,7 @@ func (x *GroupChangeRequest) String() string {
 func (*GroupChangeRequest) ProtoMessage() {}
 
 func (x *GroupChangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_group_proto_msgTypes[3]
+	mi := &file_inventory_v1_group_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -364,7 +639,7 @@ func (x *GroupChangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupChangeRequest.ProtoReflect.Descriptor instead.
 func (*GroupChangeRequest) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_group_proto_rawDescGZIP(), []int{3}
+	return file_inventory_v1_group_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GroupChangeRequest) GetName() string {
@@ -479,6 +754,69 @@ func (x *GroupChangeRequest) GetInterfaceRename() string {
 	return ""
 }
 
+func (x *GroupChangeRequest) GetBmcsetup() string {
+	if x != nil && x.Bmcsetup != nil {
+		return *x.Bmcsetup
+	}
+	return ""
+}
+
+func (x *GroupChangeRequest) GetMtu() uint32 {
+	if x != nil && x.Mtu != nil {
+		return *x.Mtu
+	}
+	return 0
+}
+
+func (x *GroupChangeRequest) GetBond() string {
+	if x != nil && x.Bond != nil {
+		return *x.Bond
+	}
+	return ""
+}
+
+func (x *GroupChangeRequest) GetBondMode() string {
+	if x != nil && x.BondMode != nil {
+		return *x.BondMode
+	}
+	return ""
+}
+
+func (x *GroupChangeRequest) GetBondMiimon() uint32 {
+	if x != nil && x.BondMiimon != nil {
+		return *x.BondMiimon
+	}
+	return 0
+}
+
+func (x *GroupChangeRequest) GetVlan() string {
+	if x != nil && x.Vlan != nil {
+		return *x.Vlan
+	}
+	return ""
+}
+
+func (x *GroupChangeRequest) GetVlanTag() uint32 {
+	if x != nil && x.VlanTag != nil {
+		return *x.VlanTag
+	}
+	return 0
+}
+
+func (x *GroupChangeRequest) GetBridge() string {
+	if x != nil && x.Bridge != nil {
+		return *x.Bridge
+	}
+	return ""
+}
+
+func (x *GroupChangeRequest) GetBridgeStp() bool {
+	if x != nil && x.BridgeStp != nil {
+		return *x.BridgeStp
+	}
+	return false
+}
+
 type GroupCloneRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -489,7 +827,7 @@ type GroupCloneRequest struct {
 
 func (x *GroupCloneRequest) Reset() {
 	*x = GroupCloneRequest{}
-	mi := &file_inventory_v1_group_proto_msgTypes[4]
+	mi := &file_inventory_v1_group_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -501,7 +839,7 @@ func (x *GroupCloneRequest) String() string {
 func (*GroupCloneRequest) ProtoMessage() {}
 
 func (x *GroupCloneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_group_proto_msgTypes[4]
+	mi := &file_inventory_v1_group_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -514,7 +852,7 @@ func (x *GroupCloneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupCloneRequest.ProtoReflect.Descriptor instead.
 func (*GroupCloneRequest) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_group_proto_rawDescGZIP(), []int{4}
+	return file_inventory_v1_group_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GroupCloneRequest) GetName() string {
@@ -557,12 +895,27 @@ const file_inventory_v1_group_proto_rawDesc = "" +
 	"\n" +
 	"torrent_if\x18\n" +
 	" \x01(\tR\ttorrentIf\x12\x18\n" +
-	"\acomment\x18\v \x01(\tR\acomment\"Z\n" +
+	"\acomment\x18\v \x01(\tR\acomment\"\xfb\x01\n" +
 	"\tInterface\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vnetwork_ids\x18\x02 \x03(\tR\n" +
 	"networkIds\x12\x18\n" +
-	"\aoptions\x18\x03 \x01(\tR\aoptions\"\xa4\x02\n" +
+	"\aoptions\x18\x03 \x01(\tR\aoptions\x12\x10\n" +
+	"\x03mtu\x18\x04 \x01(\rR\x03mtu\x12(\n" +
+	"\x04bond\x18\x05 \x01(\v2\x12.inventory.v1.BondH\x00R\x04bond\x12(\n" +
+	"\x04vlan\x18\x06 \x01(\v2\x12.inventory.v1.VlanH\x00R\x04vlan\x12.\n" +
+	"\x06bridge\x18\a \x01(\v2\x14.inventory.v1.BridgeH\x00R\x06bridgeB\t\n" +
+	"\amade_of\"L\n" +
+	"\x04Bond\x12\x18\n" +
+	"\amembers\x18\x01 \x03(\tR\amembers\x12\x12\n" +
+	"\x04mode\x18\x02 \x01(\tR\x04mode\x12\x16\n" +
+	"\x06miimon\x18\x03 \x01(\rR\x06miimon\"0\n" +
+	"\x04Vlan\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x10\n" +
+	"\x03tag\x18\x02 \x01(\rR\x03tag\"0\n" +
+	"\x06Bridge\x12\x14\n" +
+	"\x05ports\x18\x01 \x03(\tR\x05ports\x12\x10\n" +
+	"\x03stp\x18\x02 \x01(\bR\x03stp\"\xe0\x02\n" +
 	"\x0fGroupAddRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aosimage\x18\x02 \x01(\tR\aosimage\x12\x18\n" +
@@ -575,11 +928,16 @@ const file_inventory_v1_group_proto_rawDesc = "" +
 	"partscript\x88\x01\x01\x12#\n" +
 	"\n" +
 	"postscript\x18\b \x01(\tH\x02R\n" +
-	"postscript\x88\x01\x01B\f\n" +
+	"postscript\x88\x01\x01\x12\x1a\n" +
+	"\bbmcsetup\x18\t \x01(\tR\bbmcsetup\x12\x1e\n" +
+	"\n" +
+	"bmcnetwork\x18\n" +
+	" \x01(\tR\n" +
+	"bmcnetworkB\f\n" +
 	"\n" +
 	"_prescriptB\r\n" +
 	"\v_partscriptB\r\n" +
-	"\v_postscript\"\x87\x05\n" +
+	"\v_postscript\"\x86\b\n" +
 	"\x12GroupChangeRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\aosimage\x18\x02 \x01(\tH\x00R\aosimage\x88\x01\x01\x12\x1b\n" +
@@ -603,7 +961,19 @@ const file_inventory_v1_group_proto_rawDesc = "" +
 	"\x06setnet\x18\r \x01(\tR\x06setnet\x12\x16\n" +
 	"\x06delnet\x18\x0e \x01(\tR\x06delnet\x12\x1d\n" +
 	"\aoptions\x18\x0f \x01(\tH\aR\aoptions\x88\x01\x01\x12)\n" +
-	"\x10interface_rename\x18\x10 \x01(\tR\x0finterfaceRenameB\n" +
+	"\x10interface_rename\x18\x10 \x01(\tR\x0finterfaceRename\x12\x1f\n" +
+	"\bbmcsetup\x18\x11 \x01(\tH\bR\bbmcsetup\x88\x01\x01\x12\x15\n" +
+	"\x03mtu\x18\x12 \x01(\rH\tR\x03mtu\x88\x01\x01\x12\x17\n" +
+	"\x04bond\x18\x13 \x01(\tH\n" +
+	"R\x04bond\x88\x01\x01\x12 \n" +
+	"\tbond_mode\x18\x14 \x01(\tH\vR\bbondMode\x88\x01\x01\x12$\n" +
+	"\vbond_miimon\x18\x15 \x01(\rH\fR\n" +
+	"bondMiimon\x88\x01\x01\x12\x17\n" +
+	"\x04vlan\x18\x16 \x01(\tH\rR\x04vlan\x88\x01\x01\x12\x1e\n" +
+	"\bvlan_tag\x18\x17 \x01(\rH\x0eR\avlanTag\x88\x01\x01\x12\x1b\n" +
+	"\x06bridge\x18\x18 \x01(\tH\x0fR\x06bridge\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"bridge_stp\x18\x19 \x01(\bH\x10R\tbridgeStp\x88\x01\x01B\n" +
 	"\n" +
 	"\b_osimageB\t\n" +
 	"\a_domainB\f\n" +
@@ -615,7 +985,17 @@ const file_inventory_v1_group_proto_rawDesc = "" +
 	"\n" +
 	"\b_commentB\n" +
 	"\n" +
-	"\b_options\"7\n" +
+	"\b_optionsB\v\n" +
+	"\t_bmcsetupB\x06\n" +
+	"\x04_mtuB\a\n" +
+	"\x05_bondB\f\n" +
+	"\n" +
+	"_bond_modeB\x0e\n" +
+	"\f_bond_miimonB\a\n" +
+	"\x05_vlanB\v\n" +
+	"\t_vlan_tagB\t\n" +
+	"\a_bridgeB\r\n" +
+	"\v_bridge_stp\"7\n" +
 	"\x11GroupCloneRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02toB\xa8\x01\n" +
@@ -634,21 +1014,27 @@ func file_inventory_v1_group_proto_rawDescGZIP() []byte {
 	return file_inventory_v1_group_proto_rawDescData
 }
 
-var file_inventory_v1_group_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_inventory_v1_group_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_inventory_v1_group_proto_goTypes = []any{
 	(*Group)(nil),              // 0: inventory.v1.Group
 	(*Interface)(nil),          // 1: inventory.v1.Interface
-	(*GroupAddRequest)(nil),    // 2: inventory.v1.GroupAddRequest
-	(*GroupChangeRequest)(nil), // 3: inventory.v1.GroupChangeRequest
-	(*GroupCloneRequest)(nil),  // 4: inventory.v1.GroupCloneRequest
+	(*Bond)(nil),               // 2: inventory.v1.Bond
+	(*Vlan)(nil),               // 3: inventory.v1.Vlan
+	(*Bridge)(nil),             // 4: inventory.v1.Bridge
+	(*GroupAddRequest)(nil),    // 5: inventory.v1.GroupAddRequest
+	(*GroupChangeRequest)(nil), // 6: inventory.v1.GroupChangeRequest
+	(*GroupCloneRequest)(nil),  // 7: inventory.v1.GroupCloneRequest
 }
 var file_inventory_v1_group_proto_depIdxs = []int32{
 	1, // 0: inventory.v1.Group.interfaces:type_name -> inventory.v1.Interface
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 1: inventory.v1.Interface.bond:type_name -> inventory.v1.Bond
+	3, // 2: inventory.v1.Interface.vlan:type_name -> inventory.v1.Vlan
+	4, // 3: inventory.v1.Interface.bridge:type_name -> inventory.v1.Bridge
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_inventory_v1_group_proto_init() }
@@ -656,15 +1042,20 @@ func file_inventory_v1_group_proto_init() {
 	if File_inventory_v1_group_proto != nil {
 		return
 	}
-	file_inventory_v1_group_proto_msgTypes[2].OneofWrappers = []any{}
-	file_inventory_v1_group_proto_msgTypes[3].OneofWrappers = []any{}
+	file_inventory_v1_group_proto_msgTypes[1].OneofWrappers = []any{
+		(*Interface_Bond)(nil),
+		(*Interface_Vlan)(nil),
+		(*Interface_Bridge)(nil),
+	}
+	file_inventory_v1_group_proto_msgTypes[5].OneofWrappers = []any{}
+	file_inventory_v1_group_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_inventory_v1_group_proto_rawDesc), len(file_inventory_v1_group_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -222,7 +222,10 @@ type NodeAddRequest struct {
 	// Address of BOOTIF; allocated when empty.
 	Ip string `protobuf:"bytes,9,opt,name=ip,proto3" json:"ip,omitempty"`
 	// How many nodes to add with made-up names; 0 is one.
-	Count         uint32 `protobuf:"varint,10,opt,name=count,proto3" json:"count,omitempty"`
+	Count  uint32 `protobuf:"varint,10,opt,name=count,proto3" json:"count,omitempty"`
+	Switch string `protobuf:"bytes,11,opt,name=switch,proto3" json:"switch,omitempty"`
+	// Address of BMC; allocated when empty.
+	Bmcip         string `protobuf:"bytes,12,opt,name=bmcip,proto3" json:"bmcip,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -327,6 +330,20 @@ func (x *NodeAddRequest) GetCount() uint32 {
 	return 0
 }
 
+func (x *NodeAddRequest) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *NodeAddRequest) GetBmcip() string {
+	if x != nil {
+		return x.Bmcip
+	}
+	return ""
+}
+
 type NodeChangeRequest struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -339,8 +356,11 @@ type NodeChangeRequest struct {
 	Comment    *string                `protobuf:"bytes,8,opt,name=comment,proto3,oneof" json:"comment,omitempty"`
 	IfRevision uint64                 `protobuf:"varint,9,opt,name=if_revision,json=ifRevision,proto3" json:"if_revision,omitempty"`
 	// Gives the interface this address.
-	Interface     string `protobuf:"bytes,10,opt,name=interface,proto3" json:"interface,omitempty"`
-	Ip            string `protobuf:"bytes,11,opt,name=ip,proto3" json:"ip,omitempty"`
+	Interface string `protobuf:"bytes,10,opt,name=interface,proto3" json:"interface,omitempty"`
+	Ip        string `protobuf:"bytes,11,opt,name=ip,proto3" json:"ip,omitempty"`
+	// Name of a switch; empty takes it away.
+	Switch        *string `protobuf:"bytes,12,opt,name=switch,proto3,oneof" json:"switch,omitempty"`
+	Bmcip         string  `protobuf:"bytes,13,opt,name=bmcip,proto3" json:"bmcip,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -452,6 +472,20 @@ func (x *NodeChangeRequest) GetIp() string {
 	return ""
 }
 
+func (x *NodeChangeRequest) GetSwitch() string {
+	if x != nil && x.Switch != nil {
+		return *x.Switch
+	}
+	return ""
+}
+
+func (x *NodeChangeRequest) GetBmcip() string {
+	if x != nil {
+		return x.Bmcip
+	}
+	return ""
+}
+
 var File_inventory_v1_node_proto protoreflect.FileDescriptor
 
 const file_inventory_v1_node_proto_rawDesc = "" +
@@ -474,7 +508,7 @@ const file_inventory_v1_node_proto_rawDesc = "" +
 	"\tinterface\x18\x01 \x01(\tR\tinterface\x12\x1d\n" +
 	"\n" +
 	"network_id\x18\x02 \x01(\tR\tnetworkId\x12\x18\n" +
-	"\aaddress\x18\x03 \x01(\tR\aaddress\"\xf4\x01\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\"\xa2\x02\n" +
 	"\x0eNodeAddRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x10\n" +
@@ -486,7 +520,9 @@ const file_inventory_v1_node_proto_rawDesc = "" +
 	"\acomment\x18\b \x01(\tR\acomment\x12\x0e\n" +
 	"\x02ip\x18\t \x01(\tR\x02ip\x12\x14\n" +
 	"\x05count\x18\n" +
-	" \x01(\rR\x05count\"\x91\x03\n" +
+	" \x01(\rR\x05count\x12\x16\n" +
+	"\x06switch\x18\v \x01(\tR\x06switch\x12\x14\n" +
+	"\x05bmcip\x18\f \x01(\tR\x05bmcip\"\xcf\x03\n" +
 	"\x11NodeChangeRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
 	"\x05group\x18\x02 \x01(\tH\x00R\x05group\x88\x01\x01\x12\x15\n" +
@@ -500,7 +536,9 @@ const file_inventory_v1_node_proto_rawDesc = "" +
 	"ifRevision\x12\x1c\n" +
 	"\tinterface\x18\n" +
 	" \x01(\tR\tinterface\x12\x0e\n" +
-	"\x02ip\x18\v \x01(\tR\x02ipB\b\n" +
+	"\x02ip\x18\v \x01(\tR\x02ip\x12\x1b\n" +
+	"\x06switch\x18\f \x01(\tH\aR\x06switch\x88\x01\x01\x12\x14\n" +
+	"\x05bmcip\x18\r \x01(\tR\x05bmcipB\b\n" +
 	"\x06_groupB\x06\n" +
 	"\x04_macB\a\n" +
 	"\x05_portB\f\n" +
@@ -510,7 +548,8 @@ const file_inventory_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"\b_serviceB\n" +
 	"\n" +
-	"\b_commentB\xa7\x01\n" +
+	"\b_commentB\t\n" +
+	"\a_switchB\xa7\x01\n" +
 	"\x10com.inventory.v1B\tNodeProtoP\x01Z7github.com/luna-hpc/luna/proto/inventory/v1;inventoryv1\xa2\x02\x03IXX\xaa\x02\fInventory.V1\xca\x02\fInventory\\V1\xe2\x02\x18Inventory\\V1\\GPBMetadata\xea\x02\rInventory::V1b\x06proto3"
 
 var (

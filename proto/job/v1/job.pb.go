@@ -91,10 +91,12 @@ type Job struct {
 	Unit  string `protobuf:"bytes,8,opt,name=unit,proto3" json:"unit,omitempty"`
 	Error string `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
 	// HTTP-like code of the error's kind.
-	ErrorCode     uint32   `protobuf:"varint,10,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
-	Notes         []string `protobuf:"bytes,11,rep,name=notes,proto3" json:"notes,omitempty"`
-	Started       string   `protobuf:"bytes,12,opt,name=started,proto3" json:"started,omitempty"`
-	Updated       string   `protobuf:"bytes,13,opt,name=updated,proto3" json:"updated,omitempty"`
+	ErrorCode uint32   `protobuf:"varint,10,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	Notes     []string `protobuf:"bytes,11,rep,name=notes,proto3" json:"notes,omitempty"`
+	Started   string   `protobuf:"bytes,12,opt,name=started,proto3" json:"started,omitempty"`
+	Updated   string   `protobuf:"bytes,13,opt,name=updated,proto3" json:"updated,omitempty"`
+	// Results of the parts that have ended, when the work has parts.
+	Results       []*Result `protobuf:"bytes,14,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -220,6 +222,84 @@ func (x *Job) GetUpdated() string {
 	return ""
 }
 
+func (x *Job) GetResults() []*Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// Result is what came of one part of the work, as of one node.
+type Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What was found or done, as in "on".
+	Text  string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	Error string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// HTTP-like code of the error's kind; 0 is success.
+	ErrorCode     uint32 `protobuf:"varint,4,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Result) Reset() {
+	*x = Result{}
+	mi := &file_job_v1_job_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Result) ProtoMessage() {}
+
+func (x *Result) ProtoReflect() protoreflect.Message {
+	mi := &file_job_v1_job_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Result.ProtoReflect.Descriptor instead.
+func (*Result) Descriptor() ([]byte, []int) {
+	return file_job_v1_job_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Result) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Result) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Result) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Result) GetErrorCode() uint32 {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return 0
+}
+
 type JobReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	JobId         string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
@@ -229,7 +309,7 @@ type JobReply struct {
 
 func (x *JobReply) Reset() {
 	*x = JobReply{}
-	mi := &file_job_v1_job_proto_msgTypes[1]
+	mi := &file_job_v1_job_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -241,7 +321,7 @@ func (x *JobReply) String() string {
 func (*JobReply) ProtoMessage() {}
 
 func (x *JobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_job_v1_job_proto_msgTypes[1]
+	mi := &file_job_v1_job_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -254,7 +334,7 @@ func (x *JobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobReply.ProtoReflect.Descriptor instead.
 func (*JobReply) Descriptor() ([]byte, []int) {
-	return file_job_v1_job_proto_rawDescGZIP(), []int{1}
+	return file_job_v1_job_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *JobReply) GetJobId() string {
@@ -268,7 +348,7 @@ var File_job_v1_job_proto protoreflect.FileDescriptor
 
 const file_job_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x10job/v1/job.proto\x12\x06job.v1\"\xbd\x02\n" +
+	"\x10job/v1/job.proto\x12\x06job.v1\"\xe7\x02\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x14\n" +
@@ -284,7 +364,14 @@ const file_job_v1_job_proto_rawDesc = "" +
 	" \x01(\rR\terrorCode\x12\x14\n" +
 	"\x05notes\x18\v \x03(\tR\x05notes\x12\x18\n" +
 	"\astarted\x18\f \x01(\tR\astarted\x12\x18\n" +
-	"\aupdated\x18\r \x01(\tR\aupdated\"!\n" +
+	"\aupdated\x18\r \x01(\tR\aupdated\x12(\n" +
+	"\aresults\x18\x0e \x03(\v2\x0e.job.v1.ResultR\aresults\"e\n" +
+	"\x06Result\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12\x1d\n" +
+	"\n" +
+	"error_code\x18\x04 \x01(\rR\terrorCode\"!\n" +
 	"\bJobReply\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId*S\n" +
 	"\x05State\x12\x15\n" +
@@ -309,19 +396,21 @@ func file_job_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_job_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_job_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_job_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_job_v1_job_proto_goTypes = []any{
 	(State)(0),       // 0: job.v1.State
 	(*Job)(nil),      // 1: job.v1.Job
-	(*JobReply)(nil), // 2: job.v1.JobReply
+	(*Result)(nil),   // 2: job.v1.Result
+	(*JobReply)(nil), // 3: job.v1.JobReply
 }
 var file_job_v1_job_proto_depIdxs = []int32{
 	0, // 0: job.v1.Job.state:type_name -> job.v1.State
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 1: job.v1.Job.results:type_name -> job.v1.Result
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_job_v1_job_proto_init() }
@@ -335,7 +424,7 @@ func file_job_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_job_v1_job_proto_rawDesc), len(file_job_v1_job_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

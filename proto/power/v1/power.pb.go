@@ -23,10 +23,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// PowerRequest names the nodes that an action is for.
+// PowerRequest names the nodes that an action, the command's verb, is for.
 type PowerRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Nodes         []string               `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Host lists, as in node[001-005,007].
+	Nodes []string `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// All nodes of this group.
+	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	All   bool   `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
+	// Controllers that are asked at once; 0 is 64.
+	Limit uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Milliseconds between two nodes that are switched on, off or restarted; absent is the service's own.
+	Stagger       *uint32 `protobuf:"varint,5,opt,name=stagger,proto3,oneof" json:"stagger,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -68,13 +76,47 @@ func (x *PowerRequest) GetNodes() []string {
 	return nil
 }
 
+func (x *PowerRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *PowerRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *PowerRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *PowerRequest) GetStagger() uint32 {
+	if x != nil && x.Stagger != nil {
+		return *x.Stagger
+	}
+	return 0
+}
+
 var File_power_v1_power_proto protoreflect.FileDescriptor
 
 const file_power_v1_power_proto_rawDesc = "" +
 	"\n" +
-	"\x14power/v1/power.proto\x12\bpower.v1\"$\n" +
+	"\x14power/v1/power.proto\x12\bpower.v1\"\x8d\x01\n" +
 	"\fPowerRequest\x12\x14\n" +
-	"\x05nodes\x18\x01 \x03(\tR\x05nodesB\x8c\x01\n" +
+	"\x05nodes\x18\x01 \x03(\tR\x05nodes\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x10\n" +
+	"\x03all\x18\x03 \x01(\bR\x03all\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\x12\x1d\n" +
+	"\astagger\x18\x05 \x01(\rH\x00R\astagger\x88\x01\x01B\n" +
+	"\n" +
+	"\b_staggerB\x8c\x01\n" +
 	"\fcom.power.v1B\n" +
 	"PowerProtoP\x01Z/github.com/luna-hpc/luna/proto/power/v1;powerv1\xa2\x02\x03PXX\xaa\x02\bPower.V1\xca\x02\bPower\\V1\xe2\x02\x14Power\\V1\\GPBMetadata\xea\x02\tPower::V1b\x06proto3"
 
@@ -107,6 +149,7 @@ func file_power_v1_power_proto_init() {
 	if File_power_v1_power_proto != nil {
 		return
 	}
+	file_power_v1_power_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

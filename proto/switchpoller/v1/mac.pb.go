@@ -25,13 +25,18 @@ const (
 
 // Seen is one MAC on one port of one switch.
 type Seen struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SwitchId      string                 `protobuf:"bytes,1,opt,name=switch_id,json=switchId,proto3" json:"switch_id,omitempty"`
-	Mac           string                 `protobuf:"bytes,2,opt,name=mac,proto3" json:"mac,omitempty"`
-	PortName      string                 `protobuf:"bytes,3,opt,name=port_name,json=portName,proto3" json:"port_name,omitempty"`
-	PortNumber    uint32                 `protobuf:"varint,4,opt,name=port_number,json=portNumber,proto3" json:"port_number,omitempty"`
-	SeenAt        string                 `protobuf:"bytes,5,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
-	ExpiresAt     string                 `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	SwitchId string                 `protobuf:"bytes,1,opt,name=switch_id,json=switchId,proto3" json:"switch_id,omitempty"`
+	Mac      string                 `protobuf:"bytes,2,opt,name=mac,proto3" json:"mac,omitempty"`
+	// Name of the port's interface (ifName), and the number of its bridge port
+	// (dot1dBasePort, RFC 4188).
+	PortName   string `protobuf:"bytes,3,opt,name=port_name,json=portName,proto3" json:"port_name,omitempty"`
+	PortNumber uint32 `protobuf:"varint,4,opt,name=port_number,json=portNumber,proto3" json:"port_number,omitempty"`
+	SeenAt     string `protobuf:"bytes,5,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	ExpiresAt  string `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// VLANs that the MAC was learned in, ascending.
+	Vlans         []uint32 `protobuf:"varint,7,rep,packed,name=vlans,proto3" json:"vlans,omitempty"`
+	Head          string   `protobuf:"bytes,8,opt,name=head,proto3" json:"head,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -108,9 +113,25 @@ func (x *Seen) GetExpiresAt() string {
 	return ""
 }
 
+func (x *Seen) GetVlans() []uint32 {
+	if x != nil {
+		return x.Vlans
+	}
+	return nil
+}
+
+func (x *Seen) GetHead() string {
+	if x != nil {
+		return x.Head
+	}
+	return ""
+}
+
 type ListMacsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Limit         uint32                 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Limit uint32                 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Continues a list after the last page's next.
+	After         string `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -152,9 +173,19 @@ func (x *ListMacsRequest) GetLimit() uint32 {
 	return 0
 }
 
+func (x *ListMacsRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
 type ListMacsReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Macs          []*Seen                `protobuf:"bytes,1,rep,name=macs,proto3" json:"macs,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Macs  []*Seen                `protobuf:"bytes,1,rep,name=macs,proto3" json:"macs,omitempty"`
+	Rows  []*Row                 `protobuf:"bytes,2,rep,name=rows,proto3" json:"rows,omitempty"`
+	// Give it as after to read on; empty at the end.
+	Next          string `protobuf:"bytes,3,opt,name=next,proto3" json:"next,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -196,11 +227,261 @@ func (x *ListMacsReply) GetMacs() []*Seen {
 	return nil
 }
 
+func (x *ListMacsReply) GetRows() []*Row {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *ListMacsReply) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+// Row is one learned MAC with what the inventory knows of it.
+type Row struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Seen   *Seen                  `protobuf:"bytes,1,opt,name=seen,proto3" json:"seen,omitempty"`
+	Switch string                 `protobuf:"bytes,2,opt,name=switch,proto3" json:"switch,omitempty"`
+	// Node that has the MAC, and node that is configured for the port.
+	Node          string `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+	Configured    string `protobuf:"bytes,4,opt,name=configured,proto3" json:"configured,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Row) Reset() {
+	*x = Row{}
+	mi := &file_switchpoller_v1_mac_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Row) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Row) ProtoMessage() {}
+
+func (x *Row) ProtoReflect() protoreflect.Message {
+	mi := &file_switchpoller_v1_mac_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Row.ProtoReflect.Descriptor instead.
+func (*Row) Descriptor() ([]byte, []int) {
+	return file_switchpoller_v1_mac_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Row) GetSeen() *Seen {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+func (x *Row) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *Row) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Row) GetConfigured() string {
+	if x != nil {
+		return x.Configured
+	}
+	return ""
+}
+
+type ListSwitchesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSwitchesRequest) Reset() {
+	*x = ListSwitchesRequest{}
+	mi := &file_switchpoller_v1_mac_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSwitchesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSwitchesRequest) ProtoMessage() {}
+
+func (x *ListSwitchesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_switchpoller_v1_mac_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSwitchesRequest.ProtoReflect.Descriptor instead.
+func (*ListSwitchesRequest) Descriptor() ([]byte, []int) {
+	return file_switchpoller_v1_mac_proto_rawDescGZIP(), []int{4}
+}
+
+type ListSwitchesReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Switches      []*Polled              `protobuf:"bytes,1,rep,name=switches,proto3" json:"switches,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSwitchesReply) Reset() {
+	*x = ListSwitchesReply{}
+	mi := &file_switchpoller_v1_mac_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSwitchesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSwitchesReply) ProtoMessage() {}
+
+func (x *ListSwitchesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_switchpoller_v1_mac_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSwitchesReply.ProtoReflect.Descriptor instead.
+func (*ListSwitchesReply) Descriptor() ([]byte, []int) {
+	return file_switchpoller_v1_mac_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListSwitchesReply) GetSwitches() []*Polled {
+	if x != nil {
+		return x.Switches
+	}
+	return nil
+}
+
+// Polled is how asking one switch goes.
+type Polled struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Switch   string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
+	Ip       string                 `protobuf:"bytes,2,opt,name=ip,proto3" json:"ip,omitempty"`
+	LastGood string                 `protobuf:"bytes,3,opt,name=last_good,json=lastGood,proto3" json:"last_good,omitempty"`
+	Seconds  float64                `protobuf:"fixed64,4,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	Macs     uint32                 `protobuf:"varint,5,opt,name=macs,proto3" json:"macs,omitempty"`
+	// Why it is not polled, or the last round's error.
+	Error         string `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Polled) Reset() {
+	*x = Polled{}
+	mi := &file_switchpoller_v1_mac_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Polled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Polled) ProtoMessage() {}
+
+func (x *Polled) ProtoReflect() protoreflect.Message {
+	mi := &file_switchpoller_v1_mac_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Polled.ProtoReflect.Descriptor instead.
+func (*Polled) Descriptor() ([]byte, []int) {
+	return file_switchpoller_v1_mac_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Polled) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *Polled) GetIp() string {
+	if x != nil {
+		return x.Ip
+	}
+	return ""
+}
+
+func (x *Polled) GetLastGood() string {
+	if x != nil {
+		return x.LastGood
+	}
+	return ""
+}
+
+func (x *Polled) GetSeconds() float64 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+func (x *Polled) GetMacs() uint32 {
+	if x != nil {
+		return x.Macs
+	}
+	return 0
+}
+
+func (x *Polled) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 var File_switchpoller_v1_mac_proto protoreflect.FileDescriptor
 
 const file_switchpoller_v1_mac_proto_rawDesc = "" +
 	"\n" +
-	"\x19switchpoller/v1/mac.proto\x12\x0fswitchpoller.v1\"\xab\x01\n" +
+	"\x19switchpoller/v1/mac.proto\x12\x0fswitchpoller.v1\"\xd5\x01\n" +
 	"\x04Seen\x12\x1b\n" +
 	"\tswitch_id\x18\x01 \x01(\tR\bswitchId\x12\x10\n" +
 	"\x03mac\x18\x02 \x01(\tR\x03mac\x12\x1b\n" +
@@ -209,11 +490,33 @@ const file_switchpoller_v1_mac_proto_rawDesc = "" +
 	"portNumber\x12\x17\n" +
 	"\aseen_at\x18\x05 \x01(\tR\x06seenAt\x12\x1d\n" +
 	"\n" +
-	"expires_at\x18\x06 \x01(\tR\texpiresAt\"'\n" +
+	"expires_at\x18\x06 \x01(\tR\texpiresAt\x12\x14\n" +
+	"\x05vlans\x18\a \x03(\rR\x05vlans\x12\x12\n" +
+	"\x04head\x18\b \x01(\tR\x04head\"=\n" +
 	"\x0fListMacsRequest\x12\x14\n" +
-	"\x05limit\x18\x01 \x01(\rR\x05limit\":\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\"x\n" +
 	"\rListMacsReply\x12)\n" +
-	"\x04macs\x18\x01 \x03(\v2\x15.switchpoller.v1.SeenR\x04macsB\xbb\x01\n" +
+	"\x04macs\x18\x01 \x03(\v2\x15.switchpoller.v1.SeenR\x04macs\x12(\n" +
+	"\x04rows\x18\x02 \x03(\v2\x14.switchpoller.v1.RowR\x04rows\x12\x12\n" +
+	"\x04next\x18\x03 \x01(\tR\x04next\"|\n" +
+	"\x03Row\x12)\n" +
+	"\x04seen\x18\x01 \x01(\v2\x15.switchpoller.v1.SeenR\x04seen\x12\x16\n" +
+	"\x06switch\x18\x02 \x01(\tR\x06switch\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\x12\x1e\n" +
+	"\n" +
+	"configured\x18\x04 \x01(\tR\n" +
+	"configured\"\x15\n" +
+	"\x13ListSwitchesRequest\"H\n" +
+	"\x11ListSwitchesReply\x123\n" +
+	"\bswitches\x18\x01 \x03(\v2\x17.switchpoller.v1.PolledR\bswitches\"\x91\x01\n" +
+	"\x06Polled\x12\x16\n" +
+	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x0e\n" +
+	"\x02ip\x18\x02 \x01(\tR\x02ip\x12\x1b\n" +
+	"\tlast_good\x18\x03 \x01(\tR\blastGood\x12\x18\n" +
+	"\aseconds\x18\x04 \x01(\x01R\aseconds\x12\x12\n" +
+	"\x04macs\x18\x05 \x01(\rR\x04macs\x12\x14\n" +
+	"\x05error\x18\x06 \x01(\tR\x05errorB\xbb\x01\n" +
 	"\x13com.switchpoller.v1B\bMacProtoP\x01Z=github.com/luna-hpc/luna/proto/switchpoller/v1;switchpollerv1\xa2\x02\x03SXX\xaa\x02\x0fSwitchpoller.V1\xca\x02\x0fSwitchpoller\\V1\xe2\x02\x1bSwitchpoller\\V1\\GPBMetadata\xea\x02\x10Switchpoller::V1b\x06proto3"
 
 var (
@@ -228,19 +531,26 @@ func file_switchpoller_v1_mac_proto_rawDescGZIP() []byte {
 	return file_switchpoller_v1_mac_proto_rawDescData
 }
 
-var file_switchpoller_v1_mac_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_switchpoller_v1_mac_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_switchpoller_v1_mac_proto_goTypes = []any{
-	(*Seen)(nil),            // 0: switchpoller.v1.Seen
-	(*ListMacsRequest)(nil), // 1: switchpoller.v1.ListMacsRequest
-	(*ListMacsReply)(nil),   // 2: switchpoller.v1.ListMacsReply
+	(*Seen)(nil),                // 0: switchpoller.v1.Seen
+	(*ListMacsRequest)(nil),     // 1: switchpoller.v1.ListMacsRequest
+	(*ListMacsReply)(nil),       // 2: switchpoller.v1.ListMacsReply
+	(*Row)(nil),                 // 3: switchpoller.v1.Row
+	(*ListSwitchesRequest)(nil), // 4: switchpoller.v1.ListSwitchesRequest
+	(*ListSwitchesReply)(nil),   // 5: switchpoller.v1.ListSwitchesReply
+	(*Polled)(nil),              // 6: switchpoller.v1.Polled
 }
 var file_switchpoller_v1_mac_proto_depIdxs = []int32{
 	0, // 0: switchpoller.v1.ListMacsReply.macs:type_name -> switchpoller.v1.Seen
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	3, // 1: switchpoller.v1.ListMacsReply.rows:type_name -> switchpoller.v1.Row
+	0, // 2: switchpoller.v1.Row.seen:type_name -> switchpoller.v1.Seen
+	6, // 3: switchpoller.v1.ListSwitchesReply.switches:type_name -> switchpoller.v1.Polled
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_switchpoller_v1_mac_proto_init() }
@@ -254,7 +564,7 @@ func file_switchpoller_v1_mac_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_switchpoller_v1_mac_proto_rawDesc), len(file_switchpoller_v1_mac_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

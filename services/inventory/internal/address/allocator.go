@@ -2,8 +2,10 @@
 package address
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/luna-hpc/luna/pkg/catalog"
@@ -93,7 +95,7 @@ func (a *Allocator) collect() error {
 			a.ranges = append(a.ranges, addrRange{first, last})
 		}
 	}
-	if err := a.collectNodes(); err != nil {
+	if err := errors.Join(a.collectNodes(), a.collectSwitches()); err != nil {
 		return err
 	}
 	return a.draft.Each(catalog.Rest, "", func(o *inventoryv1.Object) bool {
@@ -111,6 +113,16 @@ func (a *Allocator) collectNodes() error {
 	err := a.draft.EachAddress(a.network.Id, func(addr netip.Addr, nodeID string) { holders[addr] = nodeID })
 	for addr, id := range holders {
 		a.taken[addr] = "node " + id
+	}
+	return err
+}
+
+func (a *Allocator) collectSwitches() error {
+	all, err := a.draft.Switches()
+	for _, s := range all {
+		if s.NetworkId == a.network.Id {
+			a.take("switch "+s.Name, s.Ip)
+		}
 	}
 	return err
 }
@@ -227,6 +239,8 @@ func (a *Allocator) Spare(addr netip.Addr) error {
 		return fault.Conflictf("address %s is taken by node %s", addr, n.Name)
 	case a.rangeOf(addr) != nil:
 		return fault.Conflictf("address %s lies in the DHCP range of network %s", addr, a.network.Name)
+	case strings.HasPrefix(a.taken[addr], "switch "):
+		return fault.Conflictf("address %s is taken by %s", addr, a.taken[addr])
 	}
 	return nil
 }

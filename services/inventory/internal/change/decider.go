@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/catalog"
@@ -132,7 +134,7 @@ func (d *Decider) once(ctx context.Context, call bus.Call, req proto.Message, de
 // repeats is Conflict unless a command is the one that was done under its id.
 func repeats(done *inventoryv1.ChangeAt, call bus.Call, req proto.Message) error {
 	first := req.ProtoReflect().New().Interface()
-	if done.Change.Command == call.Command && wire.Event([]byte(done.Change.Request), first) == nil && proto.Equal(first, req) {
+	if done.Change.Command == call.Command && wire.Event([]byte(done.Change.Request), first) == nil && proto.Equal(first, redacted(req)) {
 		return nil
 	}
 	return fault.Conflictf("command id %s is that of another command, %s, done as revision %d: this one needs an id of its own; see `luna history %s`",
@@ -154,8 +156,21 @@ func (d *Decider) seal(ctx context.Context, secrets map[string][]byte) error {
 	return nil
 }
 
+// redacted returns a request with *** in the place of each secret.
+func redacted(req proto.Message) proto.Message {
+	req = proto.Clone(req)
+	m := req.ProtoReflect()
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if o, ok := f.Options().(*descriptorpb.FieldOptions); ok && o.GetDebugRedact() && v.String() != "" {
+			m.Set(f, protoreflect.ValueOfString("***"))
+		}
+		return true
+	})
+	return req
+}
+
 func record(call bus.Call, req proto.Message, now time.Time) (*inventoryv1.Change, error) {
-	body, err := wire.Marshal(req)
+	body, err := wire.Marshal(redacted(req))
 	if err != nil {
 		return nil, fmt.Errorf("encode the request for the record: %w", err)
 	}

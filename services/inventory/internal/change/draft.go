@@ -59,6 +59,13 @@ func (d *Draft) Secret(data []byte) (id string) {
 	return id
 }
 
+// Set sets a field when the request has it.
+func Set[T any](to *T, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
 // Delete removes an object.
 func (d *Draft) Delete(noun catalog.Noun, id, name string) {
 	d.add(write{noun: noun, id: id, name: name})

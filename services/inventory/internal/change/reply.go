@@ -104,17 +104,19 @@ func references(o *inventoryv1.Object) []reference {
 	var rs []reference
 	switch {
 	case o.GetGroup() != nil:
-		rs = append(rs, reference{catalog.Osimage, o.GetGroup().OsimageId})
+		rs = append(rs, reference{catalog.Osimage, o.GetGroup().OsimageId}, reference{catalog.Bmcsetup, o.GetGroup().BmcsetupId})
 		for _, i := range o.GetGroup().Interfaces {
 			for _, n := range i.NetworkIds {
 				rs = append(rs, reference{catalog.Network, n})
 			}
 		}
 	case o.GetNode() != nil:
-		rs = append(rs, reference{catalog.Group, o.GetNode().GroupId})
+		rs = append(rs, reference{catalog.Group, o.GetNode().GroupId}, reference{catalog.Switch, o.GetNode().SwitchId})
 		for _, a := range o.GetNode().Addresses {
 			rs = append(rs, reference{catalog.Network, a.NetworkId})
 		}
+	case o.GetSwitch() != nil:
+		rs = append(rs, reference{catalog.Network, o.GetSwitch().NetworkId})
 	}
 	return rs
 }

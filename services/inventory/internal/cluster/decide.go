@@ -31,10 +31,10 @@ func Init(d *change.Draft, r *inventoryv1.ClusterInitRequest) error {
 		Path: "/opt/luna", User: "luna", FrontendPort: 7050, ServerPort: 7051, TrackerInterval: 10,
 		TrackerMinInterval: 5, TrackerMaxpeers: 200, TorrentListenPortMin: 7052, TorrentListenPortMax: 7200, MenuWait: 10,
 	}
-	set(&c.Nodeprefix, r.Nodeprefix)
-	set(&c.Nodedigits, r.Nodedigits)
-	set(&c.Path, r.Path)
-	set(&c.User, r.User)
+	change.Set(&c.Nodeprefix, r.Nodeprefix)
+	change.Set(&c.Nodedigits, r.Nodedigits)
+	change.Set(&c.Path, r.Path)
+	change.Set(&c.User, r.User)
 	if err := check(c); err != nil {
 		return err
 	}
@@ -56,20 +56,20 @@ func Change(d *change.Draft, r *inventoryv1.ClusterChangeRequest) error {
 	}
 	c := o.GetCluster()
 	before := heads(c)
-	set(&c.FrontendAddress, r.FrontendAddress)
-	set(&c.Nodeprefix, r.Nodeprefix)
-	set(&c.Nodedigits, r.Nodedigits)
-	set(&c.Path, r.Path)
-	set(&c.User, r.User)
-	set(&c.FrontendPort, r.FrontendPort)
-	set(&c.ServerPort, r.ServerPort)
-	set(&c.TrackerInterval, r.TrackerInterval)
-	set(&c.TrackerMinInterval, r.TrackerMinInterval)
-	set(&c.TrackerMaxpeers, r.TrackerMaxpeers)
-	set(&c.TorrentListenPortMin, r.TorrentListenPortMin)
-	set(&c.TorrentListenPortMax, r.TorrentListenPortMax)
-	set(&c.MenuWait, r.MenuWait)
-	set(&c.Comment, r.Comment)
+	change.Set(&c.FrontendAddress, r.FrontendAddress)
+	change.Set(&c.Nodeprefix, r.Nodeprefix)
+	change.Set(&c.Nodedigits, r.Nodedigits)
+	change.Set(&c.Path, r.Path)
+	change.Set(&c.User, r.User)
+	change.Set(&c.FrontendPort, r.FrontendPort)
+	change.Set(&c.ServerPort, r.ServerPort)
+	change.Set(&c.TrackerInterval, r.TrackerInterval)
+	change.Set(&c.TrackerMinInterval, r.TrackerMinInterval)
+	change.Set(&c.TrackerMaxpeers, r.TrackerMaxpeers)
+	change.Set(&c.TorrentListenPortMin, r.TorrentListenPortMin)
+	change.Set(&c.TorrentListenPortMax, r.TorrentListenPortMax)
+	change.Set(&c.MenuWait, r.MenuWait)
+	change.Set(&c.Comment, r.Comment)
 	if r.ClusterIps != nil {
 		if c.ClusterIps, err = inventoryv1.ParseAddresses("cluster_ips", *r.ClusterIps); err != nil {
 			return fault.Invalidf("%w", err)
@@ -114,12 +114,6 @@ func spare(d *change.Draft, addresses, before []string) error {
 		}
 	}
 	return nil
-}
-
-func set[T any](to *T, from *T) {
-	if from != nil {
-		*to = *from
-	}
 }
 
 func check(c *inventoryv1.Cluster) error {

@@ -23,33 +23,34 @@ func Add(d *change.Draft, r *inventoryv1.GroupAddRequest) error {
 	}
 	g := &inventoryv1.Group{Id: change.NewID(), Name: r.Name, Domain: r.Domain, Comment: r.Comment,
 		Partscript: Partscript, Postscript: Postscript}
-	set(&g.Prescript, r.Prescript)
-	set(&g.Partscript, r.Partscript)
-	set(&g.Postscript, r.Postscript)
+	change.Set(&g.Prescript, r.Prescript)
+	change.Set(&g.Partscript, r.Partscript)
+	change.Set(&g.Postscript, r.Postscript)
 	var err error
 	if g.OsimageId, err = osimageID(d, r.Osimage); err != nil {
 		return err
 	}
-	boot := &inventoryv1.Interface{Name: catalog.BootIf}
+	if g.BmcsetupId, err = bmcsetupID(d, r.Bmcsetup); err != nil {
+		return err
+	}
+	g.Interfaces = []*inventoryv1.Interface{{Name: catalog.BootIf}}
 	if r.Network != "" {
-		o, err := d.Named(catalog.Network, r.Network, 0)
-		if err != nil {
+		if err := join(d, g.Interfaces[0], r.Network); err != nil {
 			return err
 		}
-		boot.NetworkIds = []string{o.GetNetwork().Id}
 	}
-	g.Interfaces = []*inventoryv1.Interface{boot}
+	if r.Bmcnetwork != "" {
+		controller := &inventoryv1.Interface{Name: catalog.BMC}
+		if err := join(d, controller, r.Bmcnetwork); err != nil {
+			return err
+		}
+		g.Interfaces = append(g.Interfaces, controller)
+	}
 	if err := check(g); err != nil {
 		return err
 	}
 	d.Put(g.Id, g)
 	return nil
-}
-
-func set[T any](to *T, from *T) {
-	if from != nil {
-		*to = *from
-	}
 }
 
 func osimageID(d *change.Draft, name string) (string, error) {
@@ -58,6 +59,14 @@ func osimageID(d *change.Draft, name string) (string, error) {
 	}
 	o, err := d.Named(catalog.Osimage, name, 0)
 	return o.GetOsimage().GetId(), err
+}
+
+func bmcsetupID(d *change.Draft, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	o, err := d.Named(catalog.Bmcsetup, name, 0)
+	return o.GetBmcsetup().GetId(), err
 }
 
 func check(g *inventoryv1.Group) error {
@@ -89,14 +98,19 @@ func Change(d *change.Draft, r *inventoryv1.GroupChangeRequest) error {
 		return err
 	}
 	g := o.GetGroup()
-	set(&g.Domain, r.Domain)
-	set(&g.Prescript, r.Prescript)
-	set(&g.Partscript, r.Partscript)
-	set(&g.Postscript, r.Postscript)
-	set(&g.TorrentIf, r.TorrentIf)
-	set(&g.Comment, r.Comment)
+	change.Set(&g.Domain, r.Domain)
+	change.Set(&g.Prescript, r.Prescript)
+	change.Set(&g.Partscript, r.Partscript)
+	change.Set(&g.Postscript, r.Postscript)
+	change.Set(&g.TorrentIf, r.TorrentIf)
+	change.Set(&g.Comment, r.Comment)
 	if r.Osimage != nil {
 		if g.OsimageId, err = osimageID(d, *r.Osimage); err != nil {
+			return err
+		}
+	}
+	if r.Bmcsetup != nil {
+		if g.BmcsetupId, err = bmcsetupID(d, *r.Bmcsetup); err != nil {
 			return err
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // changeInterface adds, removes, renames or connects an interface of every node of a group.
 func changeInterface(d *change.Draft, g *inventoryv1.Group, r *inventoryv1.GroupChangeRequest) error {
 	if r.Interface == "" {
-		if r.InterfaceAdd || r.InterfaceDelete || r.Setnet != "" || r.Delnet != "" || r.Options != nil || r.InterfaceRename != "" {
+		if r.InterfaceAdd || r.InterfaceDelete || r.Setnet != "" || r.Delnet != "" || r.Options != nil || r.InterfaceRename != "" || describes(r) {
 			return fault.Invalidf("which interface? --interface IF")
 		}
 		return nil
@@ -46,11 +46,17 @@ func changeInterface(d *change.Draft, g *inventoryv1.Group, r *inventoryv1.Group
 			return err
 		}
 	}
+	if err := describe(i, r); err != nil {
+		return err
+	}
 	if err := connect(d, i, r); err != nil {
 		return err
 	}
 	if r.InterfaceDelete {
 		g.Interfaces = slices.Delete(g.Interfaces, at, at+1)
+	}
+	if err := checkInterfaces(g); err != nil {
+		return err
 	}
 	return readdress(d, g, old, r.InterfaceRename)
 }
@@ -65,6 +71,9 @@ func rename(g *inventoryv1.Group, i *inventoryv1.Interface, name string) error {
 	}
 	if index(g, name) >= 0 {
 		return fault.Conflictf("group %s has an interface %s already", g.Name, name)
+	}
+	for _, other := range g.Interfaces {
+		replace(other, i.Name, name)
 	}
 	i.Name = name
 	return nil
@@ -88,11 +97,19 @@ func connect(d *change.Draft, i *inventoryv1.Interface, r *inventoryv1.GroupChan
 	if r.Setnet == "" {
 		return nil
 	}
-	o, err := d.Named(catalog.Network, r.Setnet, 0)
+	return join(d, i, r.Setnet)
+}
+
+// join puts an interface into a network, in the place of the one of the same family.
+func join(d *change.Draft, i *inventoryv1.Interface, network string) error {
+	o, err := d.Named(catalog.Network, network, 0)
 	if err != nil {
 		return err
 	}
 	n := o.GetNetwork()
+	if i.Name == catalog.BMC && !is4(n) {
+		return fault.Invalidf("network %s is IPv6: management controllers are set up over IPv4", n.Name)
+	}
 	kept := i.NetworkIds[:0:0]
 	for _, id := range i.NetworkIds {
 		other, err := d.Network(id)

@@ -145,12 +145,12 @@ func Change(d *change.Draft, r *inventoryv1.NetworkChangeRequest) error {
 			return err
 		}
 	}
-	set(&n.Mtu, r.Mtu)
-	set(&n.NsHostname, r.NsHostname)
-	set(&n.NsIp, r.NsIp)
-	set(&n.Include, r.Include)
-	set(&n.RevInclude, r.RevInclude)
-	set(&n.Comment, r.Comment)
+	change.Set(&n.Mtu, r.Mtu)
+	change.Set(&n.NsHostname, r.NsHostname)
+	change.Set(&n.NsIp, r.NsIp)
+	change.Set(&n.Include, r.Include)
+	change.Set(&n.RevInclude, r.RevInclude)
+	change.Set(&n.Comment, r.Comment)
 	if err := reserve(d, n, r); err != nil {
 		return err
 	}
@@ -161,20 +161,14 @@ func Change(d *change.Draft, r *inventoryv1.NetworkChangeRequest) error {
 	return nil
 }
 
-func set[T any](to *T, from *T) {
-	if from != nil {
-		*to = *from
-	}
-}
-
 func setPrefix(d *change.Draft, n *inventoryv1.Network, r *inventoryv1.NetworkChangeRequest) error {
 	old, err := netip.ParsePrefix(n.Cidr)
 	if err != nil {
 		return err
 	}
 	address, bits := old.Addr().String(), uint32(old.Bits())
-	set(&address, r.Network)
-	set(&bits, r.Prefix)
+	change.Set(&address, r.Network)
+	change.Set(&bits, r.Prefix)
 	prefix, err := prefixOf(address, bits)
 	if err != nil {
 		return err
@@ -187,6 +181,15 @@ func setPrefix(d *change.Draft, n *inventoryv1.Network, r *inventoryv1.NetworkCh
 	})
 	if err != nil {
 		return err
+	}
+	switches, err := d.Switches()
+	if err != nil {
+		return err
+	}
+	for _, s := range switches {
+		if a, err := netip.ParseAddr(s.Ip); err == nil && s.NetworkId == n.Id && !prefix.Contains(a) {
+			outside = append(outside, s.Ip+" (switch "+s.Name+")")
+		}
 	}
 	if rg := n.DhcpRange; rg != nil {
 		for _, s := range []string{rg.Start, rg.End} {
@@ -275,6 +278,15 @@ func Delete(d *change.Draft, r *inventoryv1.DeleteRequest) error {
 	}
 	if user != "" {
 		return fault.Conflictf("network %s is used by group %s", n.Name, user)
+	}
+	switches, err := d.Switches()
+	if err != nil {
+		return err
+	}
+	for _, s := range switches {
+		if s.NetworkId == n.Id {
+			return fault.Conflictf("network %s is used by switch %s", n.Name, s.Name)
+		}
 	}
 	if err := dropRests(d, n.Id); err != nil {
 		return err

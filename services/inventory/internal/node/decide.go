@@ -29,8 +29,8 @@ func Add(d *change.Draft, r *inventoryv1.NodeAddRequest) error {
 	switch {
 	case count > maxCount:
 		return fault.Invalidf("count must be at most %d", maxCount)
-	case r.Count > 0 && (r.Name != "" || r.Mac != "" || r.Ip != ""):
-		return fault.Invalidf("count does not go with a name, a MAC or an address")
+	case r.Count > 0 && (r.Name != "" || r.Mac != "" || r.Ip != "" || r.Bmcip != "" || r.Port != ""):
+		return fault.Invalidf("count does not go with a name, a MAC, an address or a port")
 	}
 	names := []string{r.Name}
 	if r.Name == "" {
@@ -53,8 +53,16 @@ func addOne(d *change.Draft, set *address.Set, g *inventoryv1.Group, name string
 	}
 	n := &inventoryv1.Node{Id: change.NewID(), Name: name, GroupId: g.Id, Mac: r.Mac, Port: r.Port,
 		Localboot: r.Localboot, Setupbmc: r.Setupbmc, Service: r.Service, Comment: r.Comment}
+	if err := plug(d, n, &r.Switch); err != nil {
+		return err
+	}
 	if err := check(d, n); err != nil {
 		return err
+	}
+	if r.Bmcip != "" {
+		if err := Give(set, n, g, catalog.BMC, r.Bmcip); err != nil {
+			return err
+		}
 	}
 	if r.Ip != "" {
 		if err := Give(set, n, g, catalog.BootIf, r.Ip); err != nil {
@@ -99,6 +107,15 @@ func check(d *change.Draft, n *inventoryv1.Node) error {
 			return fault.Invalidf("%w", err)
 		}
 	}
+	if n.SwitchId != "" && n.Port != "" {
+		other, err := d.NodeByPort(n.SwitchId, n.Port)
+		if err != nil {
+			return err
+		}
+		if other != nil && other.Id != n.Id {
+			return fault.Conflictf("port %s of that switch belongs to node %s", n.Port, other.Name)
+		}
+	}
 	if n.Mac == "" {
 		return nil
 	}
@@ -121,12 +138,15 @@ func Change(d *change.Draft, r *inventoryv1.NodeChangeRequest) error {
 		return err
 	}
 	n, set := o.GetNode(), address.NewSet(d)
-	put(&n.Mac, r.Mac)
-	put(&n.Port, r.Port)
-	put(&n.Localboot, r.Localboot)
-	put(&n.Setupbmc, r.Setupbmc)
-	put(&n.Service, r.Service)
-	put(&n.Comment, r.Comment)
+	change.Set(&n.Mac, r.Mac)
+	change.Set(&n.Port, r.Port)
+	change.Set(&n.Localboot, r.Localboot)
+	change.Set(&n.Setupbmc, r.Setupbmc)
+	change.Set(&n.Service, r.Service)
+	change.Set(&n.Comment, r.Comment)
+	if err := plug(d, n, r.Switch); err != nil {
+		return err
+	}
 	if err := check(d, n); err != nil {
 		return err
 	}
@@ -148,14 +168,30 @@ func Change(d *change.Draft, r *inventoryv1.NodeChangeRequest) error {
 			return err
 		}
 	}
+	if r.Bmcip != "" {
+		if err := Give(set, n, g, catalog.BMC, r.Bmcip); err != nil {
+			return err
+		}
+	}
 	d.Put(n.Id, n)
 	return nil
 }
 
-func put[T any](to *T, from *T) {
-	if from != nil {
-		*to = *from
+// plug says which switch a node is on.
+func plug(d *change.Draft, n *inventoryv1.Node, name *string) error {
+	switch {
+	case name == nil:
+		return nil
+	case *name == "":
+		n.SwitchId = ""
+		return nil
 	}
+	o, err := d.Named(catalog.Switch, *name, 0)
+	if err != nil {
+		return err
+	}
+	n.SwitchId = o.GetSwitch().Id
+	return nil
 }
 
 func move(d *change.Draft, set *address.Set, n *inventoryv1.Node, group string) (*inventoryv1.Group, error) {

@@ -201,8 +201,21 @@ func (u *Upkeep) named() (map[string]bool, error) {
 	ids := map[string]bool{}
 	err := catalog.Read(u.state, func(v catalog.View) error {
 		c, err := v.Cluster()
+		if err != nil {
+			return err
+		}
 		ids[c.GetTokenKeyId()] = true
-		return err
+		switches, err := v.Switches()
+		for _, s := range switches {
+			ids[s.ReadId], ids[s.RwId], ids[s.AuthId], ids[s.PrivId] = true, true, true, true
+		}
+		if err != nil {
+			return err
+		}
+		return v.Each(catalog.Bmcsetup, "", func(o *inventoryv1.Object) bool {
+			ids[o.GetBmcsetup().PasswordId] = true
+			return true
+		})
 	})
 	return ids, err
 }
