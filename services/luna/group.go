@@ -18,19 +18,31 @@ func (a *app) groupCommand() *cobra.Command {
 			fields: []field{
 				{name: "osimage", short: "o", usage: "`osimage` that the nodes boot"},
 				{name: "network", short: "N", usage: "`network` of BOOTIF"},
+				{name: "bmcsetup", short: "b", usage: "`bmcsetup` of the nodes' controllers"},
+				{name: "bmcnetwork", usage: "`network` of the nodes' controllers"},
 				{name: "domain", short: "d", usage: "DNS `domain` (default: the network's name)"},
 				{name: "comment", short: "C", usage: "free text"},
 			}}),
 		a.changing(verb{noun: catalog.Group, verb: "change", short: "change a group", named: true, needsName: true, request: &inventoryv1.GroupChangeRequest{},
-			example: "  luna group change -n compute --partscript -e\n  luna group change compute -i eth1 -A --setnet storage",
+			example: "  luna group change -n compute --partscript -e\n  luna group change compute -i eth1 -A --setnet storage\n" +
+				"  luna group change compute --bmcnetwork --setnet ipmi\n  luna group change compute -i bond0 -A --bond BOOTIF,eth1 --bond_mode 802.3ad",
 			fields: []field{
 				{name: "osimage", short: "o", usage: "`osimage` that the nodes boot"},
 				{name: "domain", short: "d", usage: "DNS `domain`"},
+				{name: "bmcsetup", short: "b", usage: "`bmcsetup` of the nodes' controllers"},
 				{name: "torrent_if", usage: "`interface` for the torrent"},
 				{name: "comment", short: "C", usage: "free text"},
 				{name: "interface", short: "i", usage: "`interface` that the next flags are about"},
 				{name: "setnet", usage: "`network` to give to the interface"},
 				{name: "rename", into: "interface_rename", usage: "new `name` of the interface"},
+				{name: "mtu", usage: "largest packet of the interface in `bytes`; 0 is the network's"},
+				{name: "bond", usage: "`cards` that the interface joins, with commas"},
+				{name: "bond_mode", usage: "`mode` of the bond (default active-backup)"},
+				{name: "bond_miimon", usage: "`milliseconds` between looks at the bond's links (default 100)"},
+				{name: "vlan", usage: "`interface` that the interface is a VLAN of"},
+				{name: "vlan_tag", usage: "`number` of the VLAN, 1 to 4094"},
+				{name: "bridge", usage: "`ports` that the interface bridges, with commas"},
+				{name: "bridge_stp", usage: "speak the spanning tree protocol"},
 			},
 			more: a.groupExtras}),
 		a.changing(verb{noun: catalog.Group, verb: "clone", short: "make a group like another", named: true, needsName: true, request: &inventoryv1.GroupCloneRequest{},
@@ -45,6 +57,7 @@ func (a *app) groupExtras(cmd *cobra.Command) func(context.Context, proto.Messag
 	remove := f.BoolP("delete", "D", false, "remove the interface")
 	delnet := f.String("delnet", "", "take this `network` away from the interface; alone, every network")
 	f.Lookup("delnet").NoOptDefVal = "*"
+	controller := f.Bool("bmcnetwork", false, "make the interface BMC, for --setnet")
 	edit := f.BoolP("edit", "e", false, "edit the named script, or the interface's options; a pipe is read instead")
 	texts := []editable{
 		{"prescript", f.Bool("prescript", false, "with -e: script before everything else")},
@@ -54,6 +67,12 @@ func (a *app) groupExtras(cmd *cobra.Command) func(context.Context, proto.Messag
 	return func(ctx context.Context, m proto.Message) error {
 		req := m.(*inventoryv1.GroupChangeRequest)
 		req.InterfaceAdd, req.InterfaceDelete, req.Delnet = *add, *remove, *delnet
+		if *controller {
+			if req.Interface != "" && req.Interface != catalog.BMC {
+				return fault.Invalidf("--bmcnetwork is about the interface BMC, not %s", req.Interface)
+			}
+			req.Interface, req.InterfaceAdd = catalog.BMC, true
+		}
 		chosen := ""
 		for _, t := range texts {
 			if *t.on {

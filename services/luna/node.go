@@ -15,11 +15,13 @@ func (a *app) nodeCommand() *cobra.Command {
 	shared := []field{
 		{name: "group", short: "g", usage: "`group` of the node"},
 		{name: "mac", short: "m", usage: "`MAC` that the node boots from"},
+		{name: "switch", short: "s", usage: "`switch` that the node is on"},
 		{name: "port", short: "p", usage: "`port` of the switch that the node is on"},
 		{name: "localboot", short: "l", usage: "boot from the local disk"},
 		{name: "setupbmc", usage: "configure the BMC when booting"},
 		{name: "service", usage: "stop at a shell instead of installing"},
 		{name: "ip", usage: "`address` of the interface (default: a free one)"},
+		{name: "bmcip", usage: "`address` of the controller (default: a free one)"},
 		{name: "comment", short: "C", usage: "free text"},
 	}
 	return nounCommand(catalog.Node, "machines",

@@ -102,26 +102,44 @@ func oneText(f protoreflect.FieldDescriptor, v protoreflect.Value, names map[str
 		return messageText(v.Message().Interface(), names)
 	}
 	s := v.String()
-	if n := names[s]; n != "" && strings.HasSuffix(string(f.Name()), "_id") {
+	if !strings.HasSuffix(string(f.Name()), "_id") {
+		return s
+	}
+	if n := names[s]; n != "" {
 		return n
 	}
-	return s
+	return stars(s) // a secret: nothing else has no name
 }
 
 func messageText(m proto.Message, names map[string]string) string {
 	switch m := m.(type) {
 	case *inventoryv1.Interface:
-		var nets []string
-		for _, id := range m.NetworkIds {
-			nets = append(nets, names[id])
-		}
-		return strings.TrimSpace(fmt.Sprintf("%s %s %s", m.Name, strings.Join(nets, " "), m.Options))
+		return interfaceText(m, names)
 	case *inventoryv1.NodeAddress:
 		return fmt.Sprintf("%s %s (%s)", m.Interface, m.Address, names[m.NetworkId])
 	case *inventoryv1.AddressRange:
 		return m.Start + " - " + m.End
 	}
 	return fmt.Sprint(m)
+}
+
+func interfaceText(i *inventoryv1.Interface, names map[string]string) string {
+	parts := []string{i.Name}
+	for _, id := range i.NetworkIds {
+		parts = append(parts, names[id])
+	}
+	switch {
+	case i.GetBond() != nil:
+		parts = append(parts, fmt.Sprintf("bond of %s (%s)", strings.Join(i.GetBond().Members, ", "), i.GetBond().Mode))
+	case i.GetVlan() != nil:
+		parts = append(parts, fmt.Sprintf("VLAN %d of %s", i.GetVlan().Tag, i.GetVlan().Parent))
+	case i.GetBridge() != nil:
+		parts = append(parts, fmt.Sprintf("bridge of %s", strings.Join(i.GetBridge().Ports, ", ")))
+	}
+	if i.Mtu > 0 {
+		parts = append(parts, fmt.Sprintf("MTU %d", i.Mtu))
+	}
+	return strings.Join(append(parts, strings.Fields(i.Options)...), " ")
 }
 
 // printList writes one row an object.
@@ -145,10 +163,12 @@ func (a *app) printList(noun catalog.Noun, all []*inventoryv1.Object, names map[
 }
 
 var columns = map[catalog.Noun][]any{
-	catalog.Network: {"name", "network", "gateway", "DHCP range", "comment"},
-	catalog.Osimage: {"name", "path", "kernel", "options", "comment"},
-	catalog.Group:   {"name", "osimage", "interfaces", "domain", "comment"},
-	catalog.Node:    {"name", "group", "mac", "addresses", "localboot", "service", "comment"},
+	catalog.Network:  {"name", "network", "gateway", "DHCP range", "comment"},
+	catalog.Osimage:  {"name", "path", "kernel", "options", "comment"},
+	catalog.Bmcsetup: {"name", "protocol", "user", "userid", "netchannel", "mgmtchannel", "required", "comment"},
+	catalog.Switch:   {"name", "network", "ip", "version", "community", "oid", "uplinks", "comment"},
+	catalog.Group:    {"name", "osimage", "bmcsetup", "interfaces", "domain", "comment"},
+	catalog.Node:     {"name", "group", "mac", "addresses", "switch", "port", "localboot", "service", "comment"},
 }
 
 func row(o *inventoryv1.Object, names map[string]string) table.Row {
@@ -169,14 +189,28 @@ func row(o *inventoryv1.Object, names map[string]string) table.Row {
 		for _, i := range g.Interfaces {
 			ifs = append(ifs, messageText(i, names))
 		}
-		return table.Row{g.Name, names[g.OsimageId], strings.Join(ifs, "\n"), g.Domain, g.Comment}
+		return table.Row{g.Name, names[g.OsimageId], names[g.BmcsetupId], strings.Join(ifs, "\n"), g.Domain, g.Comment}
+	case o.GetBmcsetup() != nil:
+		b := o.GetBmcsetup()
+		return table.Row{b.Name, b.Protocol, b.User, b.Userid, b.Netchannel, b.Mgmtchannel, yes(b.Required), b.Comment}
+	case o.GetSwitch() != nil:
+		s := o.GetSwitch()
+		return table.Row{s.Name, names[s.NetworkId], s.Ip, s.Version, stars(s.ReadId), s.Oid, strings.Join(s.Uplinks, ", "), s.Comment}
 	}
 	n := o.GetNode()
 	var as []string
 	for _, x := range n.GetAddresses() {
 		as = append(as, messageText(x, names))
 	}
-	return table.Row{n.GetName(), names[n.GetGroupId()], n.GetMac(), strings.Join(as, "\n"), yes(n.GetLocalboot()), yes(n.GetService()), n.GetComment()}
+	return table.Row{n.GetName(), names[n.GetGroupId()], n.GetMac(), strings.Join(as, "\n"), names[n.GetSwitchId()], n.GetPort(), yes(n.GetLocalboot()), yes(n.GetService()), n.GetComment()}
+}
+
+// stars stands for a secret that is set.
+func stars(id string) string {
+	if id == "" {
+		return ""
+	}
+	return "***"
 }
 
 func yes(b bool) string {

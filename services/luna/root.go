@@ -79,7 +79,7 @@ func (a *app) root() *cobra.Command {
 	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "how `long` to wait for an answer")
 	root.SetGlobalNormalizationFunc(normalize)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fault.Invalidf("%w", err) })
-	root.AddCommand(a.clusterCommand(), a.networkCommand(), a.osimageCommand(), a.groupCommand(), a.nodeCommand(),
+	root.AddCommand(a.clusterCommand(), a.networkCommand(), a.osimageCommand(), a.bmcsetupCommand(), a.switchCommand(), a.groupCommand(), a.nodeCommand(),
 		a.bootCommand(), a.discoverCommand(), a.leaseCommand(), a.historyCommand(), a.jobCommand(),
 		a.backupCommand(), a.restoreCommand())
 	return root
