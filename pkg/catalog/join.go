@@ -18,6 +18,8 @@ type Joined struct {
 	Node    *inventoryv1.Node
 	Group   *inventoryv1.Group
 	Osimage *inventoryv1.Osimage
+	// Bmcsetup is the group's.
+	Bmcsetup *inventoryv1.Bmcsetup
 	// Network is the IPv4 network of BOOTIF, Address the node's address and prefix in it.
 	Network *inventoryv1.Network
 	Address netip.Prefix
@@ -35,6 +37,9 @@ func (v View) Join(n *inventoryv1.Node) (j Joined, err error) {
 		return j, err
 	}
 	if j.Osimage, err = v.Osimage(j.Group.GetOsimageId()); err != nil {
+		return j, err
+	}
+	if j.Bmcsetup, err = v.Bmcsetup(j.Group.GetBmcsetupId()); err != nil {
 		return j, err
 	}
 	for _, a := range n.GetAddresses() {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
+	"strings"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -40,6 +42,23 @@ type Fold struct {
 	// the event only, and never fails because something that is referred to is
 	// missing: during a rebuild that may come later.
 	Apply func(tx *Tx, ev Event) error
+}
+
+// And returns the fold of two that fold the same stream; it panics for two streams.
+func (f Fold) And(g Fold) Fold {
+	if f.Stream != g.Stream {
+		panic("one fold is of stream " + f.Stream + ", the other of " + g.Stream)
+	}
+	return Fold{
+		Stream: f.Stream, Version: f.Version<<8 + g.Version, Keeps: strings.TrimSpace(f.Keeps + " " + g.Keeps),
+		Buckets: slices.Concat(f.Buckets, g.Buckets),
+		Apply: func(tx *Tx, ev Event) error {
+			if err := f.Apply(tx, ev); err != nil {
+				return err
+			}
+			return g.Apply(tx, ev)
+		},
+	}
 }
 
 // ErrDamaged says that the file does not hold what was put into it.

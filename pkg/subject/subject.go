@@ -74,6 +74,15 @@ func SwitchMAC(switchID, mac string) string {
 	return "luna.evt.switch-poller.mac." + switchID + "." + mac
 }
 
+// ParseSwitchMAC splits the subject of a MAC seen on a switch; ok is false for any other.
+func ParseSwitchMAC(s string) (switchID, mac string, ok bool) {
+	rest, ok := strings.CutPrefix(s, "luna.evt.switch-poller.mac.")
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(rest, ".")
+}
+
 // Unknown is where a machine that is no node is; mac is 12 hex digits.
 func Unknown(mac string) string { return "luna.evt.bootscript.unknown." + mac }
 

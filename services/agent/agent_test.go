@@ -2,8 +2,12 @@ package agent_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +20,8 @@ import (
 
 	bootscript "github.com/luna-hpc/luna/proto/bootscript/v1"
 	"github.com/luna-hpc/luna/services/agent"
+	"github.com/luna-hpc/luna/services/agent/internal/boot"
+	"github.com/luna-hpc/luna/services/agent/internal/control"
 )
 
 // node is a node's initrd without its process 1, and the head that it knows.
@@ -24,7 +30,8 @@ type node struct {
 	run, root string
 	mu        sync.Mutex
 	reports   []*bootscript.Report
-	secret    string
+	// secret is what the boot process knows.
+	secret string
 }
 
 func newNode(t *testing.T) *node {
@@ -59,13 +66,9 @@ func (n *node) file(name, text string, mode os.FileMode) {
 	}
 }
 
-func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (n *node) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if r.URL.Query().Get("step") == "secret" {
-		fmt.Fprint(w, n.secret)
-		return
-	}
 	body, err := io.ReadAll(r.Body)
 	report := &bootscript.Report{}
 	if err == nil {
@@ -186,8 +189,39 @@ func TestFinishNeedsASystem(t *testing.T) {
 
 const bmcConfig = `{"address":"10.50.0.1/16","gateway":"","user":"ladmin","userid":3,"netchannel":1,"mgmtchannel":1,"required":%t}`
 
+// bootProcess answers for the process that knows the boot's secrets.
+func (n *node) bootProcess() {
+	n.t.Helper()
+	l, err := control.Listen(boot.Socket(n.run))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	server := &control.Server{Log: slog.New(slog.DiscardHandler), Handlers: map[string]control.Handler{
+		"secret": func(_ context.Context, _ json.RawMessage, send func(any) error) error {
+			return send(json.RawMessage(n.secret))
+		},
+		"flush": func(context.Context, json.RawMessage, func(any) error) error { return errors.New("not now") },
+	}}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx, l) }()
+	n.t.Cleanup(func() { cancel(); <-done })
+}
+
+func TestBMCWithoutAnAddress(t *testing.T) {
+	n := newNode(t)
+	code, _, errOut := n.luna(`{"address":"","gateway":"","user":"ladmin","userid":3,"netchannel":1,"mgmtchannel":1,"required":true,"missing":"the controller has no address"}`, "bmc")
+	if code != 1 || !strings.Contains(errOut, "install.setupbmc: the controller has no address") {
+		t.Errorf("status %d, said %q", code, errOut)
+	}
+	if heard, _ := n.heard(); heard != "install.setupbmc STARTED, install.setupbmc FAILED" {
+		t.Errorf("heard %s", heard)
+	}
+}
+
 func TestBMCFailureEndsTheInstallationOnlyWhenRequired(t *testing.T) {
 	n := newNode(t)
+	n.bootProcess()
 	for required, want := range map[bool]int{false: 0, true: 1} {
 		code, _, errOut := n.luna(fmt.Sprintf(bmcConfig, required), "bmc")
 		if code != want || !strings.Contains(errOut, "the BMC does not answer") || !strings.Contains(errOut, "no BMC") {

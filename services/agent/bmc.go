@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -36,7 +38,11 @@ func (t *tool) bmc(ctx context.Context, args []string) error {
 }
 
 func (t *tool) setupBMC(ctx context.Context, config bmc.Config) ([]string, error) {
-	data, err := t.head.Secret(ctx)
+	if config.Missing != "" {
+		return nil, errors.New(config.Missing)
+	}
+	var data json.RawMessage
+	err := t.call(ctx, "secret", nil, func(event json.RawMessage) error { data = event; return nil })
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/secret"
 	"github.com/luna-hpc/luna/services/bootscript/internal/boot"
 	"github.com/luna-hpc/luna/services/bootscript/internal/command"
+	"github.com/luna-hpc/luna/services/bootscript/internal/learned"
 	"github.com/luna-hpc/luna/services/bootscript/internal/loader"
 	"github.com/luna-hpc/luna/services/bootscript/internal/plan"
 	"github.com/luna-hpc/luna/services/bootscript/internal/shelf"
@@ -51,8 +52,8 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 		return nil, err
 	}
 	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log,
-		catalog.Fold(catalog.Cluster, catalog.Network, catalog.Osimage, catalog.Group, catalog.Node),
-		shelf.Fold(), boot.Fold(), unknown.Fold(), secret.Fold())
+		catalog.Fold(catalog.Cluster, catalog.Network, catalog.Osimage, catalog.Bmcsetup, catalog.Switch, catalog.Group, catalog.Node),
+		shelf.Fold(), boot.Fold(), unknown.Fold().And(learned.Fold()), secret.Fold())
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	machines := unknown.NewList(out, d.Head, time.Now)
 	loaders := loader.Dirs(cfg.Loaders)
 	handler := &web.Handler{
-		State: state, Shelf: files, Book: book, Unknown: machines, Exchanges: exchanges, Keys: token.NewKeys(secrets), Loaders: loaders,
+		State: state, Shelf: files, Book: book, Unknown: machines, Exchanges: exchanges, Keys: token.NewKeys(secrets), Secrets: secrets, Loaders: loaders,
 		Binder: web.Inventory{Conn: d.Bus, State: state}, Metrics: web.NewMetrics(d.Metrics), Log: d.Log, Head: d.Head, Now: time.Now,
 	}
 	commands := command.Commands{State: state, Book: book, Unknown: machines, Planner: web.Planner{Shelf: files, Head: d.Head}, Now: time.Now}

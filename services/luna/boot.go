@@ -132,9 +132,9 @@ func (a *app) discoverCommand() *cobra.Command {
 			if a.output != "table" {
 				return a.print(rep)
 			}
-			t := a.newTable("mac", "other MACs", "address", "asset", "last seen")
+			t := a.newTable("mac", "other MACs", "address", "asset", "seen on", "last seen", "refused")
 			for _, m := range rep.Machines {
-				t.AppendRow([]any{m.Mac, strings.Join(m.Macs, " "), m.Address, m.Asset, m.LastSeen})
+				t.AppendRow([]any{m.Mac, strings.Join(m.Macs, " "), m.Address, m.Asset, strings.Join(m.Places, "\n"), m.LastSeen, m.Refused})
 			}
 			t.Render()
 			return nil

@@ -335,15 +335,19 @@ func (x *Step) GetRelease() string {
 
 // Unknown is a machine that asked for a boot and is no node.
 type Unknown struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Mac           string                 `protobuf:"bytes,1,opt,name=mac,proto3" json:"mac,omitempty"`
-	Macs          []string               `protobuf:"bytes,2,rep,name=macs,proto3" json:"macs,omitempty"`
-	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
-	Asset         string                 `protobuf:"bytes,4,opt,name=asset,proto3" json:"asset,omitempty"`
-	FirstSeen     string                 `protobuf:"bytes,5,opt,name=first_seen,json=firstSeen,proto3" json:"first_seen,omitempty"`
-	LastSeen      string                 `protobuf:"bytes,6,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
-	ExpiresAt     string                 `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	Head          string                 `protobuf:"bytes,8,opt,name=head,proto3" json:"head,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Mac       string                 `protobuf:"bytes,1,opt,name=mac,proto3" json:"mac,omitempty"`
+	Macs      []string               `protobuf:"bytes,2,rep,name=macs,proto3" json:"macs,omitempty"`
+	Address   string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	Asset     string                 `protobuf:"bytes,4,opt,name=asset,proto3" json:"asset,omitempty"`
+	FirstSeen string                 `protobuf:"bytes,5,opt,name=first_seen,json=firstSeen,proto3" json:"first_seen,omitempty"`
+	LastSeen  string                 `protobuf:"bytes,6,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
+	ExpiresAt string                 `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	Head      string                 `protobuf:"bytes,8,opt,name=head,proto3" json:"head,omitempty"`
+	// Why it is no node although something points at one.
+	Refused string `protobuf:"bytes,9,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Where switches have seen it, as in "switch01 Te1/7 (12)".
+	Places        []string `protobuf:"bytes,10,rep,name=places,proto3" json:"places,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -432,6 +436,20 @@ func (x *Unknown) GetHead() string {
 		return x.Head
 	}
 	return ""
+}
+
+func (x *Unknown) GetRefused() string {
+	if x != nil {
+		return x.Refused
+	}
+	return ""
+}
+
+func (x *Unknown) GetPlaces() []string {
+	if x != nil {
+		return x.Places
+	}
+	return nil
 }
 
 type BootShowRequest struct {
@@ -1715,7 +1733,7 @@ const file_bootscript_v1_boot_proto_rawDesc = "" +
 	"\x02by\x18\n" +
 	" \x01(\tR\x02by\x12\x18\n" +
 	"\aosimage\x18\v \x01(\tR\aosimage\x12\x18\n" +
-	"\arelease\x18\f \x01(\tR\arelease\"\xce\x01\n" +
+	"\arelease\x18\f \x01(\tR\arelease\"\x80\x02\n" +
 	"\aUnknown\x12\x10\n" +
 	"\x03mac\x18\x01 \x01(\tR\x03mac\x12\x12\n" +
 	"\x04macs\x18\x02 \x03(\tR\x04macs\x12\x18\n" +
@@ -1726,7 +1744,10 @@ const file_bootscript_v1_boot_proto_rawDesc = "" +
 	"\tlast_seen\x18\x06 \x01(\tR\blastSeen\x12\x1d\n" +
 	"\n" +
 	"expires_at\x18\a \x01(\tR\texpiresAt\x12\x12\n" +
-	"\x04head\x18\b \x01(\tR\x04head\">\n" +
+	"\x04head\x18\b \x01(\tR\x04head\x12\x18\n" +
+	"\arefused\x18\t \x01(\tR\arefused\x12\x16\n" +
+	"\x06places\x18\n" +
+	" \x03(\tR\x06places\">\n" +
 	"\x0fBootShowRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\"}\n" +

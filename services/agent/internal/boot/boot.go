@@ -35,9 +35,10 @@ type Boot struct {
 	Report    *report.Reporter
 	Keeper    *download.Keeper
 
-	nudges chan struct{}
-	try    try
-	hush   hush
+	secrets secrets
+	nudges  chan struct{}
+	try     try
+	hush    hush
 	// clear undoes what a try has mounted.
 	clear func(root string) error
 	// pause is the time between tries.
@@ -113,6 +114,13 @@ func (b *Boot) handlers() map[string]control.Handler {
 	return map[string]control.Handler{
 		"flush":  func(context.Context, json.RawMessage, func(any) error) error { b.nudge(); return nil },
 		"finish": func(context.Context, json.RawMessage, func(any) error) error { return b.try.finish() },
+		"secret": func(ctx context.Context, _ json.RawMessage, send func(any) error) error {
+			told, err := b.secrets.get(ctx, b.Head)
+			if err != nil {
+				return err
+			}
+			return send(told)
+		},
 		"payload": func(ctx context.Context, request json.RawMessage, send func(any) error) error {
 			var r download.Request
 			if err := json.Unmarshal(request, &r); err != nil {

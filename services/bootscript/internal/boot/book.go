@@ -73,9 +73,15 @@ func Open(state *projection.State, out Outbox, headName string, now func() time.
 // and time are filled in. A report that is there already, or that only repeats
 // the boot's last step without an id, is not kept again.
 func (b *Book) Keep(s *bootscriptv1.Step) error {
+	_, err := b.KeepOnce(s)
+	return err
+}
+
+// KeepOnce is Keep, and tells whether the report was not there before.
+func (b *Book) KeepOnce(s *bootscriptv1.Step) (fresh bool, err error) {
 	e, fresh, err := b.reserve(s)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if fresh {
 		e.err = b.put(e.step)
@@ -86,9 +92,9 @@ func (b *Book) Keep(s *bootscriptv1.Step) error {
 	}
 	if e != nil {
 		<-e.kept
-		return e.err
+		return fresh, e.err
 	}
-	return nil
+	return fresh, nil
 }
 
 // reserve gives the step its number. Without fresh the step is a repetition:

@@ -13,6 +13,8 @@ import (
 	bootscriptv1 "github.com/luna-hpc/luna/proto/bootscript/v1"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	"github.com/luna-hpc/luna/services/bootscript/internal/boot"
+	"github.com/luna-hpc/luna/services/bootscript/internal/learned"
+	"github.com/luna-hpc/luna/services/bootscript/internal/machine"
 	"github.com/luna-hpc/luna/services/bootscript/internal/unknown"
 	"github.com/luna-hpc/luna/services/bootscript/internal/web"
 )
@@ -175,10 +177,35 @@ func (c Commands) discover(_ context.Context, _ bus.Call, req *bootscriptv1.Disc
 			n, err := v.NodeByMAC(mac)
 			return n != nil, err
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		rep.Machines = rep.Machines[:min(len(rep.Machines), pageSize(req.Limit))]
+		for _, u := range rep.Machines {
+			if u.Places, err = c.places(tx, u); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	if limit := pageSize(req.Limit); len(rep.Machines) > limit {
-		rep.Machines = rep.Machines[:limit]
-	}
 	return rep, err
+}
+
+// places says where switches have seen a machine.
+func (c Commands) places(tx *projection.Tx, u *bootscriptv1.Unknown) ([]string, error) {
+	var all []string
+	for _, mac := range u.Macs {
+		seen, err := learned.Places(tx, machine.MAC(mac), c.Now())
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range seen {
+			s, err := catalog.Of(tx).Switch(p.SwitchId)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, web.Place(s, p))
+		}
+	}
+	return all, nil
 }

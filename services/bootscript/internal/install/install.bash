@@ -2,6 +2,7 @@
 # Luna install script of {{.Node}}
 export LUNA_OSIMAGE={{quote .Osimage}}
 {{call .Step "prescript" .Prescript}}
+{{- .BMC}}
 {{- call .Step "partscript" .Partscript}}luna-agent payload --manifest {{.Manifest}} --torrent {{.Torrent}} || exit 1
 {{call .Data "identity" .Identity}}
 {{- call .Data "network" .Network}}

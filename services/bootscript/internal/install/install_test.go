@@ -31,14 +31,15 @@ func example() plan.Plan {
 		Release: &imagepackerv1.Release{Manifest: "sha256:" + strings.Repeat("1", 64), Torrent: "sha256:" + strings.Repeat("2", 64)},
 		Joined: catalog.Joined{
 			Cluster: &inventoryv1.Cluster{Id: "C1", FrontendAddress: "10.30.255.254"},
-			Node: &inventoryv1.Node{Id: "I1", Name: "node001", Mac: "52:54:00:00:00:01", Addresses: []*inventoryv1.NodeAddress{
+			Node: &inventoryv1.Node{Id: "I1", Name: "node001", Mac: "52:54:00:00:00:01", Setupbmc: true, Addresses: []*inventoryv1.NodeAddress{
 				{Interface: "BOOTIF", NetworkId: "N1", Address: "10.30.0.1"}, {Interface: "BOOTIF", NetworkId: "N6", Address: "fd00::1"},
 				{Interface: "eth1", NetworkId: "N2", Address: "10.40.0.1"}, {Interface: "BMC", NetworkId: "N9", Address: "10.50.0.1"},
 			}},
 			Group: &inventoryv1.Group{Name: "compute", Partscript: "mount -t tmpfs -o size=90%,mode=0755 tmpfs /sysroot\n", Postscript: postscript,
 				Interfaces: []*inventoryv1.Interface{{Name: "BOOTIF"}, {Name: "eth1", Options: "bond=yes"}, {Name: "BMC"}}},
 			Osimage: &inventoryv1.Osimage{Name: "compute"}, Network: boot,
-			Address: netip.MustParsePrefix("10.30.0.1/16"), Domain: "cluster",
+			Bmcsetup: &inventoryv1.Bmcsetup{Name: "base", User: "ladmin", PasswordId: "P1", Userid: 3, Netchannel: 1, Mgmtchannel: 1},
+			Address:  netip.MustParsePrefix("10.30.0.1/16"), Domain: "cluster",
 		},
 	}
 }
@@ -122,5 +123,18 @@ func TestGatewayOfAnotherInterface(t *testing.T) {
 	n := install.NetworkOf(p)
 	if n.Interfaces[0].Gateway != "" || n.Interfaces[1].Gateway != "10.40.0.254" {
 		t.Fatalf("%+v", n.Interfaces)
+	}
+}
+
+func TestControllerIsSetUpWhenAskedFor(t *testing.T) {
+	p := example()
+	p.Node.Setupbmc = false
+	if b := install.BMCOf(p); b != nil {
+		t.Errorf("%+v", b)
+	}
+	p = example()
+	p.Node.Addresses = p.Node.Addresses[:1]
+	if b := install.BMCOf(p); b.Address != "" || !strings.Contains(b.Missing, "luna group change compute --bmcnetwork --setnet") {
+		t.Errorf("%+v", b)
 	}
 }

@@ -9,9 +9,6 @@ import (
 	"github.com/luna-hpc/luna/services/bootscript/internal/plan"
 )
 
-// bmc is the interface that is the management controller's, not the system's.
-const bmc = "BMC"
-
 // Network is how a node is connected.
 type Network struct {
 	Interfaces []Interface `json:"interfaces"`
@@ -43,7 +40,7 @@ func NetworkOf(p plan.Plan) Network {
 	}
 	routed := p.Network.GetGateway() != ""
 	for _, in := range p.Group.GetInterfaces() {
-		if in.GetName() == bmc {
+		if in.GetName() == catalog.BMC {
 			continue
 		}
 		one := interfaceOf(p, in)
@@ -86,7 +83,7 @@ func Of(p plan.Plan) Script {
 		Node: p.Node.GetName(), Osimage: p.Osimage.GetName(),
 		Prescript: p.Group.GetPrescript(), Partscript: p.Group.GetPartscript(), Postscript: p.Group.GetPostscript(),
 		Manifest: digest(p.Release.GetManifest()), Torrent: digest(p.Release.GetTorrent()),
-		Identity: IdentityOf(p), Network: NetworkOf(p),
+		BMC: BMCOf(p), Identity: IdentityOf(p), Network: NetworkOf(p),
 	}
 }
 

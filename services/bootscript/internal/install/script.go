@@ -22,8 +22,10 @@ type Script struct {
 	Node, Osimage                     string
 	Prescript, Partscript, Postscript string
 	Manifest, Torrent                 release.Digest
-	Identity                          Identity
-	Network                           Network
+	// BMC is nil when the controller is not to be set up.
+	BMC      *BMC
+	Identity Identity
+	Network  Network
 }
 
 // Render returns the script for bash.
@@ -36,6 +38,14 @@ func (s Script) Render() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	controller := ""
+	if s.BMC != nil {
+		text, err := encode(s.BMC)
+		if err != nil {
+			return "", err
+		}
+		controller = heredoc("bmc", "bmc", text)
+	}
 	if strings.ContainsAny(s.Node, "\r\n") {
 		return "", fmt.Errorf("node name %q has a line end", s.Node)
 	}
@@ -43,7 +53,7 @@ func (s Script) Render() (string, error) {
 	err = script.Execute(&b, map[string]any{
 		"Node": s.Node, "Osimage": s.Osimage, "Manifest": s.Manifest, "Torrent": s.Torrent,
 		"Prescript": s.Prescript, "Partscript": s.Partscript, "Postscript": s.Postscript,
-		"Identity": identity, "Network": network,
+		"Identity": identity, "Network": network, "BMC": controller,
 		"Step": func(name, text string) string { return heredoc("step "+name, name, text) },
 		"Data": func(name, text string) string { return heredoc(name, name, text) },
 	})

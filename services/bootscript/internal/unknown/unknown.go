@@ -74,8 +74,9 @@ func NewList(out Outbox, head string, now func() time.Time) *List {
 		mine: map[machine.MAC]*bootscriptv1.Unknown{}, told: map[machine.MAC]time.Time{}}
 }
 
-// Saw notes that a machine asked; mac is the one it booted from.
-func (l *List) Saw(mac machine.MAC, m machine.Machine, from netip.Addr) error {
+// Saw notes that a machine asked; mac is the one it booted from, and refused
+// why it is no node although something points at one.
+func (l *List) Saw(mac machine.MAC, m machine.Machine, from netip.Addr, refused string) error {
 	l.mu.Lock()
 	now := l.now()
 	l.forgetOld(now)
@@ -93,8 +94,10 @@ func (l *List) Saw(mac machine.MAC, m machine.Machine, from netip.Addr) error {
 	for _, one := range m.MACs {
 		u.Macs = append(u.Macs, string(one))
 	}
+	news := refused != u.Refused
+	u.Refused = refused
 	l.mine[mac] = u
-	tell := now.Sub(l.told[mac]) >= again
+	tell := news || now.Sub(l.told[mac]) >= again
 	if tell {
 		l.told[mac] = now
 	}
@@ -134,7 +137,7 @@ func (l *List) All(tx *projection.Tx, isNode func(mac string) (bool, error)) ([]
 	}
 	l.mu.Lock()
 	for mac, u := range l.mine {
-		if old := by[string(mac)]; old == nil || old.LastSeen < u.LastSeen {
+		if old := by[string(mac)]; old == nil || old.LastSeen <= u.LastSeen {
 			by[string(mac)] = u
 		}
 	}

@@ -20,7 +20,7 @@ var from = netip.MustParseAddr("10.30.9.9")
 
 func saw(t *testing.T, l *unknown.List, mac machine.MAC) {
 	t.Helper()
-	if err := l.Saw(mac, machine.Parse("PC|"+string(mac)), from); err != nil {
+	if err := l.Saw(mac, machine.Parse("PC|"+string(mac)), from, ""); err != nil {
 		t.Fatal(err)
 	}
 }

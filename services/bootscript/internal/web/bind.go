@@ -21,10 +21,10 @@ type Inventory struct {
 }
 
 // Bind writes a MAC to a node and returns when this service's own state shows it.
-func (i Inventory) Bind(ctx context.Context, node string, mac machine.MAC, sequence uint64) error {
+func (i Inventory) Bind(ctx context.Context, node string, mac machine.MAC, sequence uint64, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, bindPatience)
 	defer cancel()
-	ctx = bus.WithCall(ctx, bus.Call{Author: "bootscript", Reason: "picked by hand at the machine"})
+	ctx = bus.WithCall(ctx, bus.Call{Author: "bootscript", Reason: reason})
 	word := string(mac)
 	rep, err := bus.Request(ctx, i.Conn, subject.Command("inventory", "node", "change"),
 		&inventoryv1.NodeChangeRequest{Name: node, Mac: &word, IfRevision: sequence}, &inventoryv1.ChangeReply{})

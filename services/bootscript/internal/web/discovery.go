@@ -28,6 +28,8 @@ type asking struct {
 	// picked is the node that a person at the machine chose.
 	picked   string
 	syslinux bool
+	// port is where a switch has seen the machine, when that told which node it is.
+	port string
 	// bound says that the machine's MAC was written to the node just now.
 	bound bool
 }
@@ -39,12 +41,15 @@ func (h *Handler) discovery(r *http.Request) (answer, error) {
 	if len(a.machine.MACs) == 0 {
 		return answer{}, fault.Invalidf("hwdata holds no MAC address; it is ASSET|MAC|MAC…")
 	}
-	node, err := h.find(a)
+	node, err := h.find(&a)
+	if fault.KindOf(err) == fault.Conflict && a.picked == "" {
+		return answer{}, h.unknown(a, err)
+	}
 	if err != nil {
 		return answer{}, err
 	}
 	if node == nil {
-		return answer{}, h.unknown(a)
+		return answer{}, h.unknown(a, fault.NotFoundf("no node has the MAC address %s", h.bootMAC(a)))
 	}
 	if node.GetNode().GetMac() == "" {
 		refused, err := h.bind(r.Context(), &a, node)
@@ -56,11 +61,13 @@ func (h *Handler) discovery(r *http.Request) (answer, error) {
 }
 
 // find returns the node that a machine is: the one picked by hand, or the
-// first that has one of its MACs; nil when it is none.
-func (h *Handler) find(a asking) (found *inventoryv1.Object, err error) {
-	err = catalog.Read(h.State, func(v catalog.View) error {
+// first that has one of its MACs, or that of the switch port on which one of
+// them was seen; nil when it is none.
+func (h *Handler) find(a *asking) (found *inventoryv1.Object, err error) {
+	err = h.State.View(func(tx *projection.Tx) error {
+		v := catalog.Of(tx)
 		if a.picked != "" {
-			found, err = picked(v, a)
+			found, err = picked(v, *a)
 			return err
 		}
 		for _, mac := range a.machine.MACs {
@@ -73,7 +80,8 @@ func (h *Handler) find(a asking) (found *inventoryv1.Object, err error) {
 				return err
 			}
 		}
-		return nil
+		found, err = h.plugged(tx, a)
+		return err
 	})
 	return found, err
 }
@@ -91,16 +99,25 @@ func picked(v catalog.View, a asking) (*inventoryv1.Object, error) {
 	return o, nil
 }
 
-// unknown notes a machine that is no node.
-func (h *Handler) unknown(a asking) error {
-	mac, ok := h.Exchanges.Find(a.machine, a.from)
-	if !ok {
-		mac = a.machine.MACs[0]
+// unknown notes a machine that is no node, and why.
+func (h *Handler) unknown(a asking, why error) error {
+	refused := ""
+	if fault.KindOf(why) == fault.Conflict {
+		refused = fault.Public(why)
 	}
-	if err := h.Unknown.Saw(mac, a.machine, a.from); err != nil {
+	mac := h.bootMAC(a)
+	if err := h.Unknown.Saw(mac, a.machine, a.from, refused); err != nil {
 		h.Log.Error("unknown machine is not kept", "mac", mac, "err", err)
 	}
-	return fault.NotFoundf("no node has the MAC address %s", mac)
+	return why
+}
+
+// bootMAC returns the MAC that a machine booted from, as far as it is known.
+func (h *Handler) bootMAC(a asking) machine.MAC {
+	if mac, ok := h.Exchanges.Find(a.machine, a.from); ok {
+		return mac
+	}
+	return a.machine.MACs[0]
 }
 
 // bind writes the MAC that a machine booted from to a node that has none. Only
@@ -112,10 +129,14 @@ func (h *Handler) bind(ctx context.Context, a *asking, node *inventoryv1.Object)
 	if !ok {
 		return answer{http.StatusForbidden, fmt.Sprintf("node %s is not given this MAC address: the machine has not been through DHCP at %s in the last 5 minutes.\n", name, a.from)}, nil
 	}
-	if err := h.Binder.Bind(ctx, name, mac, node.Sequence); err != nil {
+	reason := "picked by hand at the machine"
+	if a.port != "" {
+		reason = "seen on " + a.port
+	}
+	if err := h.Binder.Bind(ctx, name, mac, node.Sequence, reason); err != nil {
 		return answer{}, err
 	}
-	h.Log.Info("MAC is given to a node", "node", name, "mac", mac, "from", a.from)
+	h.Log.Info("MAC is given to a node", "node", name, "mac", mac, "from", a.from, "reason", reason)
 	a.bound = true
 	return answer{}, nil
 }
@@ -169,7 +190,7 @@ func (h *Handler) keepDiscovery(a asking, p plan.Plan, id, by string, fresh bool
 		reports = append(reports, &bootscriptv1.Report{Name: boot.Request, State: bootscriptv1.State_STATE_OK})
 	}
 	if a.bound {
-		reports = append(reports, &bootscriptv1.Report{Name: boot.MACAssigned, State: bootscriptv1.State_STATE_OK, Values: map[string]string{"mac": p.Node.Mac}})
+		reports = append(reports, &bootscriptv1.Report{Name: boot.MACAssigned, State: bootscriptv1.State_STATE_OK, Values: assigned(a, p.Node.Mac)})
 	}
 	for _, r := range append(reports, result) {
 		err := h.Book.Keep(&bootscriptv1.Step{
@@ -180,6 +201,14 @@ func (h *Handler) keepDiscovery(a asking, p plan.Plan, id, by string, fresh bool
 			h.Log.Error("step is not kept", "node", p.Node.Name, "boot", id, "step", r.Name, "err", err)
 		}
 	}
+}
+
+func assigned(a asking, mac string) map[string]string {
+	values := map[string]string{"mac": mac}
+	if a.port != "" {
+		values["port"] = a.port
+	}
+	return values
 }
 
 // write writes the script of a boot, with a token when the boot is armed.

@@ -13,6 +13,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
 	"github.com/luna-hpc/luna/pkg/projection"
+	"github.com/luna-hpc/luna/pkg/secret"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	"github.com/luna-hpc/luna/services/bootscript/internal/boot"
 	"github.com/luna-hpc/luna/services/bootscript/internal/loader"
@@ -25,7 +26,7 @@ import (
 
 // Binder writes a MAC to a node; the object's sequence must still be the one given.
 type Binder interface {
-	Bind(ctx context.Context, node string, mac machine.MAC, sequence uint64) error
+	Bind(ctx context.Context, node string, mac machine.MAC, sequence uint64, reason string) error
 }
 
 // Handler answers all that nodes ask.
@@ -36,6 +37,7 @@ type Handler struct {
 	Unknown   *unknown.List
 	Exchanges *token.Exchanges
 	Keys      *token.Keys
+	Secrets   secret.Key
 	Loaders   loader.Dirs
 	Binder    Binder
 	Metrics   *Metrics
@@ -65,7 +67,7 @@ func (h *Handler) Routes() http.Handler {
 	return record(stepLabel, h.Metrics, h.Log, mux)
 }
 
-var steps = map[string]bool{"boot": true, "choose": true, "discovery": true, "install": true, "report": true, "status": true}
+var steps = map[string]bool{"boot": true, "choose": true, "discovery": true, "install": true, "report": true, "status": true, "secret": true}
 
 // stepLabel names a request by one of few words.
 func stepLabel(r *http.Request) string {
@@ -100,12 +102,14 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 		a, err = h.choose(q.Get("page"), asked(r))
 	case step == "discovery":
 		a, err = h.discovery(r)
+	case step == "secret":
+		a, err = h.secret(r)
 	case step == "install" && q.Has("status"):
 		a, err = h.status(r)
 	case step == "install":
 		a, err = h.install(r)
 	default:
-		err = fault.NotFoundf("there is no step %.40q; steps are boot, choose, discovery and install", step)
+		err = fault.NotFoundf("there is no step %.40q; steps are boot, choose, discovery, install and secret", step)
 	}
 	h.say(w, r, a, err)
 }
@@ -160,7 +164,7 @@ func asked(r *http.Request) netip.Addr {
 // isOwn tells whether an address is one of a node's.
 func isOwn(n *inventoryv1.Node, a netip.Addr) bool {
 	for _, one := range n.GetAddresses() {
-		if addr, err := netip.ParseAddr(one.Address); err == nil && addr == a && one.Interface != "BMC" {
+		if addr, err := netip.ParseAddr(one.Address); err == nil && addr == a && one.Interface != catalog.BMC {
 			return true
 		}
 	}

@@ -37,6 +37,13 @@ func Read(v catalog.View) (f Facts, err error) {
 	if err != nil {
 		return f, err
 	}
+	switches, err := v.Switches()
+	if err != nil {
+		return f, err
+	}
+	for _, s := range switches {
+		f.Others = append(f.Others, Other{Name: s.Name, NetworkID: s.NetworkId, Address: s.Ip})
+	}
 	err = v.Nodes(func(n *inventoryv1.Node) bool { f.Nodes = append(f.Nodes, n); return true })
 	return f, err
 }

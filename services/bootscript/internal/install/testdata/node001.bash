@@ -3,6 +3,9 @@
 export LUNA_OSIMAGE='compute'
 luna-agent step prescript <<'LUNA_EOF_prescript' || exit 1
 LUNA_EOF_prescript
+luna-agent bmc <<'LUNA_EOF_bmc' || exit 1
+{"address":"10.50.0.1/16","gateway":"","user":"ladmin","userid":3,"netchannel":1,"mgmtchannel":1,"required":false}
+LUNA_EOF_bmc
 luna-agent step partscript <<'LUNA_EOF_partscript' || exit 1
 mount -t tmpfs -o size=90%,mode=0755 tmpfs /sysroot
 LUNA_EOF_partscript
