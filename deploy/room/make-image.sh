@@ -6,6 +6,7 @@
 #
 # LUNA_ROOM_NETWORK  ifupdown (default), networkd: what configures interfaces in the image
 # LUNA_ROOM_KERNEL   linux-image-cloud-amd64 (default), linux-image-amd64
+# LUNA_ROOM_LOADER   none (default), grub: what the image can boot itself with from a disk
 #
 # Prints the folder made: root/ is the image, id_ed25519 the key that opens root's account in it.
 set -euo pipefail
@@ -14,6 +15,7 @@ suite=bookworm
 cache=$(realpath -m "${1:-/var/cache/luna/room}")
 network=${LUNA_ROOM_NETWORK:-ifupdown}
 kernel=${LUNA_ROOM_KERNEL:-linux-image-cloud-amd64}
+loader=${LUNA_ROOM_LOADER:-none}
 
 packages=(
 	systemd-sysv dbus udev kmod procps util-linux fdisk mount
@@ -29,7 +31,7 @@ die() {
 
 # name gives the same word for the same image.
 name() {
-	{ cat "$0"; echo "$suite $network $kernel"; } | sha256sum | cut -c 1-16
+	{ cat "$0"; echo "$suite $network $kernel $loader"; } | sha256sum | cut -c 1-16
 }
 
 # in_root runs a command in the image being built.
@@ -64,6 +66,20 @@ configure_network() {
 	esac
 }
 
+# configure_loader gives GRUB the names that it has in other distributions, and the image an
+# initrd of its own, as those have it.
+configure_loader() {
+	[ "$loader" = grub ] || return 0
+	ln -s grub-mkconfig "$root/usr/sbin/grub2-mkconfig"
+	ln -s grub-install "$root/usr/sbin/grub2-install"
+	mkdir "$root/boot/grub2"
+	ln -s grub2 "$root/boot/grub"
+	printf 'GRUB_TIMEOUT=1\nGRUB_CMDLINE_LINUX_DEFAULT="console=tty0 console=ttyS0,115200"\nGRUB_TERMINAL="console serial"\n' >"$root/etc/default/grub"
+	in_root mount -t proc proc /proc
+	in_root update-initramfs -c -k all
+	in_root umount /proc
+}
+
 # configure makes the image neutral (debootstrap copies the builder's name and resolver) and
 # reachable: over ssh with the key, on the first serial port with a login.
 configure() {
@@ -71,6 +87,7 @@ configure() {
 	printf '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n' >"$root/etc/hosts"
 	: >"$root/etc/resolv.conf"
 	configure_network
+	configure_loader
 	in_root systemctl -q enable ssh.service serial-getty@ttyS0.service
 	in_root systemctl -q mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer
 	install -d -m 0700 "$root/root/.ssh"
@@ -122,7 +139,12 @@ case $network in
 ifupdown | networkd) ;;
 *) die "LUNA_ROOM_NETWORK is $network, not ifupdown or networkd" ;;
 esac
+case $loader in
+none | grub) ;;
+*) die "LUNA_ROOM_LOADER is $loader, not none or grub" ;;
+esac
 [ "$network" = ifupdown ] && packages+=(ifupdown)
+[ "$loader" = grub ] && packages+=(initramfs-tools grub2-common grub-pc-bin grub-efi-amd64-bin)
 [ "$(id -u)" = 0 ] || die "only root can make an image"
 for tool in debootstrap ssh-keygen unshare flock; do
 	command -v "$tool" >/dev/null || die "$tool is missing: run $(dirname "$0")/install-packages.sh"

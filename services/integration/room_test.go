@@ -49,10 +49,10 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// open makes a lab that is taken down with the test.
-func open(t *testing.T, ctx context.Context) *lab.Lab {
+// open makes a lab that is taken down with the test; image are settings of its image.
+func open(t *testing.T, ctx context.Context, image ...string) *lab.Lab {
 	t.Helper()
-	l, err := lab.Open(ctx, lab.Options{Dir: folder(t), Bin: bin(t), Log: slog.New(slog.DiscardHandler)})
+	l, err := lab.Open(ctx, lab.Options{Dir: folder(t), Bin: bin(t), Log: slog.New(slog.DiscardHandler), Image: image})
 	if err != nil {
 		t.Fatal(err)
 	}

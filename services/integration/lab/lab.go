@@ -26,6 +26,8 @@ type Options struct {
 	Log *slog.Logger
 	// Said, when set, hears every `luna` command and what it answered.
 	Said func(command, answer string)
+	// Image are settings of the image, as of room.MakeImage.
+	Image []string
 }
 
 // Lab is a room with a head.
@@ -44,7 +46,7 @@ func Open(ctx context.Context, opt Options) (*Lab, error) {
 	if _, err := os.Stat(filepath.Join(opt.Bin, "luna-head")); err != nil {
 		return nil, fmt.Errorf("no programs in %s: run `make build`: %w", opt.Bin, err)
 	}
-	image, err := room.MakeImage(ctx, opt.Log)
+	image, err := room.MakeImage(ctx, opt.Log, opt.Image...)
 	if err != nil {
 		return nil, err
 	}
@@ -200,10 +202,16 @@ func (l *Lab) DescribeImage(ctx context.Context, path string) error {
 
 // AddNode adds the next node and a machine of that name with a blank disk.
 func (l *Lab) AddNode(ctx context.Context, firmware room.Firmware) (*room.Machine, error) {
+	return l.AddNodeLike(ctx, room.Machine{Firmware: firmware})
+}
+
+// AddNodeLike adds the next node and a machine of that name, with a blank disk
+// unless it has others, that is otherwise as described.
+func (l *Lab) AddNodeLike(ctx context.Context, spec room.Machine) (*room.Machine, error) {
 	n := len(l.Machines()) + 1
-	spec := room.Machine{
-		Name: fmt.Sprintf("node%03d", n), MAC: fmt.Sprintf("52:54:00:aa:00:%02x", n),
-		Firmware: firmware, Disks: []int{4096},
+	spec.Name, spec.MAC = fmt.Sprintf("node%03d", n), fmt.Sprintf("52:54:00:aa:00:%02x", n)
+	if spec.Disks == nil {
+		spec.Disks = []int{4096}
 	}
 	if _, err := l.Luna(ctx, "node", "add", "-g", "compute", "--mac", spec.MAC); err != nil {
 		return nil, err

@@ -35,7 +35,12 @@ const (
 	AHCI
 	// MegaRAID disks are /dev/sda and so on, of driver megasas.
 	MegaRAID
+	// VirtioSCSI disks are /dev/sda and so on, also for kernels of virtual machines only.
+	VirtioSCSI
 )
+
+// controllers are the devices that disks of a bus need besides.
+var controllers = map[Bus]string{MegaRAID: "megasas", VirtioSCSI: "virtio-scsi-pci"}
 
 const (
 	ovmfCode      = "/usr/share/OVMF/OVMF_CODE_4M.fd"
@@ -75,8 +80,8 @@ func (m *Machine) firmwareArguments() []string {
 
 func (m *Machine) diskArguments() []string {
 	var args []string
-	if m.Bus == MegaRAID && len(m.Disks) > 0 {
-		args = append(args, "-device", "megasas,id=raid")
+	if controller := controllers[m.Bus]; controller != "" && len(m.Disks) > 0 {
+		args = append(args, "-device", controller+",id=controller")
 	}
 	for i := range m.Disks {
 		id := fmt.Sprintf("disk%d", i)
@@ -92,8 +97,8 @@ func (m *Machine) diskDevice(i int) string {
 		return "nvme"
 	case AHCI:
 		return fmt.Sprintf("ide-hd,bus=ide.%d", i)
-	case MegaRAID:
-		return "scsi-hd,bus=raid.0"
+	case MegaRAID, VirtioSCSI:
+		return "scsi-hd,bus=controller.0"
 	default:
 		return "virtio-blk-pci"
 	}

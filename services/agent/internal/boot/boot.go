@@ -112,8 +112,11 @@ func (b *Boot) Go(ctx context.Context) error {
 // handlers are what the install script's commands may ask.
 func (b *Boot) handlers() map[string]control.Handler {
 	return map[string]control.Handler{
-		"flush":  func(context.Context, json.RawMessage, func(any) error) error { b.nudge(); return nil },
-		"finish": func(context.Context, json.RawMessage, func(any) error) error { return b.try.finish() },
+		"flush": func(context.Context, json.RawMessage, func(any) error) error { b.nudge(); return nil },
+		"finish": func(ctx context.Context, _ json.RawMessage, _ func(any) error) error {
+			b.keepOrder(ctx)
+			return b.try.finish()
+		},
 		"secret": func(ctx context.Context, _ json.RawMessage, send func(any) error) error {
 			told, err := b.secrets.get(ctx, b.Head)
 			if err != nil {

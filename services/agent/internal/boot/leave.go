@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/luna-hpc/luna/services/agent/internal/bootorder"
 	"github.com/luna-hpc/luna/services/agent/internal/netif"
 	"github.com/luna-hpc/luna/services/agent/internal/report"
 	"github.com/luna-hpc/luna/services/agent/internal/shell"
@@ -80,6 +81,16 @@ func (b *Boot) leave(ctx context.Context, card string, ssh *sshd.Server) error {
 	say("tidy up", os.RemoveAll(b.Run))
 	b.Log.Info("the installed system starts")
 	return nil
+}
+
+// keepOrder undoes what an installed boot loader did to the firmware's boot
+// order. The node is installed without it too.
+func (b *Boot) keepOrder(ctx context.Context) {
+	begin := time.Now()
+	changed, err := bootorder.Keep(bootorder.Dir)
+	if changed || err != nil {
+		b.Report.Ended(ctx, "agent.bootorder", time.Since(begin), report.Result{Tried: "put the network first"}, err)
+	}
 }
 
 func flush(ctx context.Context, r *report.Reporter, bound time.Duration) error {
