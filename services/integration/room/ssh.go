@@ -11,12 +11,21 @@ import (
 
 // SSH runs a command as root on a machine, with the key of [Options], and returns what it printed.
 func (r *Room) SSH(ctx context.Context, addr, command string) (string, error) {
+	return r.ssh(ctx, addr, command)
+}
+
+// SSHTerminal is SSH with a terminal, whose lines end in CR and LF.
+func (r *Room) SSHTerminal(ctx context.Context, addr, command string) (string, error) {
+	return r.ssh(ctx, addr, command, "-tt")
+}
+
+func (r *Room) ssh(ctx context.Context, addr, command string, options ...string) (string, error) {
 	if r.opt.Key == "" {
 		return "", errors.New("ssh: the room was opened without a key")
 	}
-	cmd := r.Command(ctx, "ssh", "-F", "none", "-i", r.opt.Key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
+	cmd := r.Command(ctx, "ssh", append(options, "-F", "none", "-i", r.opt.Key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
 		"-o", "ConnectTimeout=10", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-		"-o", "LogLevel=ERROR", "root@"+addr, "--", command)
+		"-o", "LogLevel=ERROR", "root@"+addr, "--", command)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
