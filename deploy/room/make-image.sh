@@ -4,7 +4,7 @@
 #
 #   make-image.sh [DIR]      DIR is the cache, default /var/cache/luna/room
 #
-# LUNA_ROOM_NETWORK  ifupdown (default), networkd: what configures interfaces in the image
+# LUNA_ROOM_NETWORK  ifupdown (default), networkd, networkmanager, netplan: what configures interfaces in the image
 # LUNA_ROOM_KERNEL   linux-image-cloud-amd64 (default), linux-image-amd64
 # LUNA_ROOM_LOADER   none (default), grub: what the image can boot itself with from a disk
 #
@@ -60,8 +60,11 @@ configure_network() {
 	ifupdown)
 		printf 'auto lo\niface lo inet loopback\n\nsource /etc/network/interfaces.d/*\n' >"$root/etc/network/interfaces"
 		;;
-	networkd)
+	networkd | netplan)
 		in_root systemctl -q enable systemd-networkd.service
+		;;
+	networkmanager)
+		in_root systemctl -q enable NetworkManager.service
 		;;
 	esac
 }
@@ -136,14 +139,16 @@ apart() {
 }
 
 case $network in
-ifupdown | networkd) ;;
-*) die "LUNA_ROOM_NETWORK is $network, not ifupdown or networkd" ;;
+ifupdown) packages+=(ifupdown ifenslave vlan) ;;
+networkd) ;;
+networkmanager) packages+=(network-manager) ;;
+netplan) packages+=(netplan.io) ;;
+*) die "LUNA_ROOM_NETWORK is $network, not ifupdown, networkd, networkmanager or netplan" ;;
 esac
 case $loader in
 none | grub) ;;
 *) die "LUNA_ROOM_LOADER is $loader, not none or grub" ;;
 esac
-[ "$network" = ifupdown ] && packages+=(ifupdown)
 [ "$loader" = grub ] && packages+=(initramfs-tools grub2-common grub-pc-bin grub-efi-amd64-bin)
 [ "$(id -u)" = 0 ] || die "only root can make an image"
 for tool in debootstrap ssh-keygen unshare flock; do

@@ -108,6 +108,9 @@ func TestBlankMachinesBecomeNodes(t *testing.T) {
 	t.Run("dns", func(*testing.T) { c.names(addresses) })
 	t.Run("torrent", func(t *testing.T) { (&checker{t: t, ctx: ctx, l: l}).torrent() })
 	t.Run("urls", func(t *testing.T) { (&checker{t: t, ctx: ctx, l: l}).urls() })
+	t.Run("stranger", func(t *testing.T) {
+		(&checker{t: t, ctx: ctx, l: l}).stranger(addresses["node001"])
+	})
 	ids := map[string]string{}
 	for name, address := range addresses {
 		id := c.ssh(address, "cat /etc/machine-id")
@@ -223,6 +226,31 @@ func (c *checker) torrent() {
 	}
 	if len(lines) < 2 {
 		c.t.Errorf("%d segments", len(lines))
+	}
+}
+
+// stranger asks the head for all that it has, as an ordinary user of a node:
+// there is no secret in it, and the other node's boot stays as it is.
+func (c *checker) stranger(address string) {
+	const head = "http://10.30.255.254:7050/luna?step="
+	before, err := c.l.Luna(c.ctx, "boot", "show", "node002")
+	must(c.t, err)
+	for _, url := range []string{
+		"boot", "choose&page=1", "discovery&hwdata=|52:54:00:aa:00:02", "discovery&hwdata=|52:54:00:aa:00:02&type=syslinux",
+		"discovery&hwdata=|02:00:00:00:00:99&node=node002", "install&node=node002", "install&node=node002&status=install.success",
+		"secret&node=node002", "secret&node=node001",
+	} {
+		out := c.ssh(address, "su -s /bin/sh nobody -c 'curl -s \""+head+url+"\"'")
+		if out == "" || strings.Contains(out, "luna.token") || strings.Contains(out, "password") {
+			c.t.Errorf("step=%s says %q", url, out)
+		}
+	}
+	report := `{"name":"install.success","state":"STATE_OK"}`
+	if out := c.ssh(address, "su -s /bin/sh nobody -c 'curl -s -d \"$0\" \""+head+"report&node=node002\"' "+"'"+report+"'"); !strings.Contains(out, "a report counts only from") {
+		c.t.Errorf("a report of another node: %s", out)
+	}
+	if after, err := c.l.Luna(c.ctx, "boot", "show", "node002"); err != nil || after != before {
+		c.t.Errorf("the other node's boot was:\n%s\nand is:\n%s", before, after)
 	}
 }
 

@@ -12,8 +12,17 @@ type Traffic struct {
 	Sent     uint64
 }
 
-// Bytes is what the machine received and sent, counted at its port of the switch.
-func (m *Machine) Bytes() (Traffic, error) { return m.room.portTraffic(m.tap) }
+// Bytes is what the machine received and sent, counted at its ports of the switch.
+func (m *Machine) Bytes() (all Traffic, err error) {
+	for _, tap := range m.taps {
+		t, err := m.room.portTraffic(tap)
+		if err != nil {
+			return Traffic{}, err
+		}
+		all.Received, all.Sent = all.Received+t.Received, all.Sent+t.Sent
+	}
+	return all, nil
+}
 
 // HeadBytes is what the head itself received and sent on the bridge.
 func (r *Room) HeadBytes() (Traffic, error) {

@@ -25,6 +25,8 @@ type Machine struct {
 	Bus Bus
 	// Card is QEMU's name of the network card; empty is virtio-net-pci.
 	Card string
+	// MoreCards are the addresses of further cards, plugged into the switch too.
+	MoreCards []string
 	// Args are further arguments of QEMU, such as -kernel or -smbios.
 	Args []string
 
@@ -33,8 +35,9 @@ type Machine struct {
 
 // machine is what a Machine is made of once it is in a room.
 type machine struct {
-	room    *Room
-	tap     string
+	room *Room
+	// taps are those of the boot card and of the further ones.
+	taps    []string
 	console *console
 
 	mu   sync.Mutex
@@ -52,7 +55,10 @@ func (r *Room) AddMachine(spec Machine) (*Machine, error) {
 		return nil, fmt.Errorf("add machine %q: %w", spec.Name, err)
 	}
 	m := &spec
-	m.machine = &machine{room: r, tap: fmt.Sprintf("tap%d", len(r.machines))}
+	m.machine = &machine{room: r, taps: []string{fmt.Sprintf("tap%d", len(r.machines))}}
+	for i := range m.MoreCards {
+		m.taps = append(m.taps, fmt.Sprintf("tap%d.%d", len(r.machines), i+1))
+	}
 	var err error
 	if m.console, err = newConsole(m.file("console")); err != nil {
 		return nil, fmt.Errorf("add machine %s: %w", m.Name, err)
@@ -97,7 +103,12 @@ func (m *Machine) furnish() error {
 			return err
 		}
 	}
-	return m.room.makeTap(m.tap)
+	for _, tap := range m.taps {
+		if err := m.room.makeTap(tap); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Start switches the machine on. It returns when QEMU runs; ctx bounds only that.

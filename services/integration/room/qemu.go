@@ -57,15 +57,20 @@ func (m *Machine) arguments() []string {
 		"-device", "virtio-rng-pci",
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-chardev", "socket,id=qmp,fd=3", "-mon", "chardev=qmp,mode=control",
-		"-netdev", "tap,id=net,ifname=" + m.tap + ",script=no,downscript=no",
+	}
+	for i, tap := range m.taps {
+		args = append(args, "-netdev", fmt.Sprintf("tap,id=net%d,ifname=%s,script=no,downscript=no", i, tap))
 	}
 	args = append(args, m.firmwareArguments()...)
+	for i, mac := range m.MoreCards {
+		args = append(args, "-device", fmt.Sprintf("%s,netdev=net%d,mac=%s,romfile=", m.Card, i+1, mac))
+	}
 	args = append(args, m.diskArguments()...)
 	return append(args, m.Args...)
 }
 
 func (m *Machine) firmwareArguments() []string {
-	card := m.Card + ",netdev=net,bootindex=1,mac=" + m.MAC
+	card := m.Card + ",netdev=net0,bootindex=1,mac=" + m.MAC
 	if m.Firmware == BIOS {
 		// Without graphics SeaBIOS shows text on the serial port too.
 		return []string{"-machine", "q35,graphics=off", "-device", card}

@@ -171,14 +171,21 @@ func TestOldDeletionsGo(t *testing.T) {
 
 func TestSecretsThatNothingNamesGo(t *testing.T) {
 	h := newHouse(t)
-	named, unnamed := change.NewID(), change.NewID()
-	h.publish(subject.Secret(named), "sealed")
-	h.publish(subject.Secret(unnamed), "sealed")
-	h.publish(subject.Object("cluster", "C"), `{"id":"C","token_key_id":"`+named+`"}`)
-	both := []string{subject.Secret(named), subject.Secret(unnamed)}
-	slices.Sort(both)
+	unnamed := change.NewID()
+	var named []string
+	for object, field := range map[string]string{"cluster": "token_key_id", "bmcsetup": "password_id", "switch": "read_id"} {
+		id := change.NewID()
+		h.publish(subject.Object(object, "X"+object), `{"id":"X`+object+`","`+field+`":"`+id+`"}`)
+		named = append(named, subject.Secret(id))
+	}
+	all := append(slices.Clone(named), subject.Secret(unnamed))
+	for _, s := range all {
+		h.publish(s, "sealed")
+	}
+	slices.Sort(named)
+	slices.Sort(all)
 	h.round()
-	if got := h.subjects(subject.Secrets, ">"); !slices.Equal(got, both) {
+	if got := h.subjects(subject.Secrets, ">"); !slices.Equal(got, all) {
 		t.Errorf("at once: %q", got)
 	}
 	h.now = h.now.Add(25 * time.Hour)
@@ -191,7 +198,7 @@ func TestSecretsThatNothingNamesGo(t *testing.T) {
 		t.Errorf("followers are not told: %v, %v", msg, err)
 	}
 	h.round()
-	if got := h.subjects(subject.Secrets, ">"); len(got) != 1 || got[0] != subject.Secret(named) {
+	if got := h.subjects(subject.Secrets, ">"); !slices.Equal(got, named) {
 		t.Errorf("after two rounds: %q", got)
 	}
 }
