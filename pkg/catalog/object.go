@@ -26,12 +26,14 @@ const (
 	Bmcsetup Noun = "bmcsetup"
 	// Switch is an Ethernet switch.
 	Switch Noun = "switch"
+	// Otherdev is a device that only DNS knows.
+	Otherdev Noun = "otherdev"
 	// Change is the noun of change records, which are no objects.
 	Change Noun = "change"
 )
 
 // Nouns lists the kinds of objects, those first that others refer to.
-var Nouns = []Noun{Cluster, Network, Osimage, Bmcsetup, Switch, Group, Node, Rest}
+var Nouns = []Noun{Cluster, Network, Osimage, Bmcsetup, Switch, Otherdev, Group, Node, Rest}
 
 // Wrap puts a message into an object; it panics for a message of no noun.
 func Wrap(m proto.Message) *inventoryv1.Object {

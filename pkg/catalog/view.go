@@ -113,6 +113,13 @@ func (v View) Switches() ([]*inventoryv1.Switch, error) {
 	return all, err
 }
 
+// Otherdevs returns all devices that only DNS knows.
+func (v View) Otherdevs() ([]*inventoryv1.Otherdev, error) {
+	var all []*inventoryv1.Otherdev
+	err := v.Each(Otherdev, "", func(o *inventoryv1.Object) bool { all = append(all, o.GetOtherdev()); return true })
+	return all, err
+}
+
 // Node returns a node by id.
 func (v View) Node(id string) (*inventoryv1.Node, error) {
 	o, err := v.Object(Node, id)

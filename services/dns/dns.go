@@ -40,7 +40,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log, catalog.Fold(catalog.Cluster, catalog.Network, catalog.Group, catalog.Node, catalog.Switch))
+	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log, catalog.Fold(catalog.Cluster, catalog.Network, catalog.Group, catalog.Node, catalog.Switch, catalog.Otherdev))
 	if err != nil {
 		return nil, fmt.Errorf("open dns state: %w", err)
 	}

@@ -264,7 +264,7 @@ func (h *hall) load(ctx context.Context, rnd *rand.Rand, round int) (wait func()
 		for i := 0; ctx.Err() == nil; i++ {
 			name := fmt.Sprintf("node%03d", (node+i)%hallNodes+1)
 			// What is refused now is refused; what is done stands in the stream.
-			_, _ = h.head.Luna(ctx, "node", "change", name, "--comment", fmt.Sprintf("%d.%d", round, i))
+			_, _ = h.head.Luna(ctx, "node", "change", name, "--comment="+fmt.Sprintf("%d.%d", round, i))
 			_, _ = h.head.Luna(ctx, "node", "add", "-n", "spare", "-g", "compute")
 			_, _ = h.head.Luna(ctx, "node", "delete", "spare")
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/luna-hpc/luna/services/inventory/internal/network"
 	"github.com/luna-hpc/luna/services/inventory/internal/node"
 	"github.com/luna-hpc/luna/services/inventory/internal/osimage"
+	"github.com/luna-hpc/luna/services/inventory/internal/otherdev"
 	"github.com/luna-hpc/luna/services/inventory/internal/read"
 	"github.com/luna-hpc/luna/services/inventory/internal/upkeep"
 )
@@ -52,7 +53,7 @@ func New(_ Config, d run.Deps) (run.Task, error) {
 	}
 	decider := change.NewDecider(d.Bus, state, key, time.Now)
 	endpoints := append(changing(decider), reading(read.New(state, decider))...)
-	commands := bus.NewService(d.Bus, Name, "cluster, networks, osimages, switches, BMC set-ups, groups and nodes", endpoints...)
+	commands := bus.NewService(d.Bus, Name, "cluster, networks, osimages, switches, other devices, BMC set-ups, groups and nodes", endpoints...)
 	tidy := upkeep.New(d.Bus, state, d.Log, time.Now)
 	return run.NewGroup(Name, state, commands, tidy), nil
 }
@@ -86,6 +87,10 @@ func changing(d *change.Decider) []bus.Endpoint {
 		decide(d, catalog.Switch, "change", netswitch.Change),
 		decide(d, catalog.Switch, "rename", netswitch.Rename),
 		decide(d, catalog.Switch, "delete", netswitch.Delete),
+		decide(d, catalog.Otherdev, "add", otherdev.Add),
+		decide(d, catalog.Otherdev, "change", otherdev.Change),
+		decide(d, catalog.Otherdev, "rename", otherdev.Rename),
+		decide(d, catalog.Otherdev, "delete", otherdev.Delete),
 		decide(d, catalog.Group, "add", group.Add),
 		decide(d, catalog.Group, "change", group.Change),
 		decide(d, catalog.Group, "rename", group.Rename),
@@ -100,7 +105,7 @@ func changing(d *change.Decider) []bus.Endpoint {
 
 func reading(r *read.Reader) []bus.Endpoint {
 	all := []bus.Endpoint{bus.Handle("history", "list", r.History)}
-	for _, noun := range []catalog.Noun{catalog.Cluster, catalog.Network, catalog.Osimage, catalog.Bmcsetup, catalog.Switch, catalog.Group, catalog.Node} {
+	for _, noun := range []catalog.Noun{catalog.Cluster, catalog.Network, catalog.Osimage, catalog.Bmcsetup, catalog.Switch, catalog.Otherdev, catalog.Group, catalog.Node} {
 		all = append(all, bus.Handle(string(noun), "show", r.Show(noun)))
 		if noun != catalog.Cluster {
 			all = append(all, bus.Handle(string(noun), "list", r.List(noun)))

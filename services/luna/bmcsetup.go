@@ -16,12 +16,11 @@ func (a *app) bmcsetupCommand() *cobra.Command {
 		{name: "mgmtchannel", short: "M", usage: "`channel` of the user's rights (default 1)"},
 		{name: "protocol", usage: "how controllers are spoken to: ipmi (default) or redfish"},
 		{name: "required", usage: "end the installation when the controller cannot be set up"},
-		{name: "comment", short: "C", usage: "free text"},
 	}
 	return nounCommand(catalog.Bmcsetup, "how management controllers are set up",
-		a.changing(verb{noun: catalog.Bmcsetup, verb: "add", short: "add a BMC set-up", named: true, needsName: true, request: &inventoryv1.BmcsetupAddRequest{}, fields: shared,
+		a.changing(verb{noun: catalog.Bmcsetup, verb: "add", short: "add a BMC set-up", named: true, needsName: true, request: &inventoryv1.BmcsetupAddRequest{}, fields: append(shared, said),
 			example: "  luna bmcsetup add -n base --user admin --password secret"}),
-		a.changing(verb{noun: catalog.Bmcsetup, verb: "change", short: "change a BMC set-up", named: true, needsName: true, request: &inventoryv1.BmcsetupChangeRequest{}, fields: shared,
+		a.changing(verb{noun: catalog.Bmcsetup, verb: "change", short: "change a BMC set-up", named: true, needsName: true, request: &inventoryv1.BmcsetupChangeRequest{}, fields: shared, texts: []longText{comment},
 			example: "  luna bmcsetup change base --password secret2"}),
 		a.showing(catalog.Bmcsetup, nil), a.listing(catalog.Bmcsetup), a.renaming(catalog.Bmcsetup), a.deleting(catalog.Bmcsetup))
 }

@@ -21,7 +21,15 @@ func (a *app) clusterCommand() *cobra.Command {
 				{name: "path", usage: "directory of images (default /opt/luna)"},
 				{name: "user", usage: "user that owns the files (default luna)"},
 			}}),
-		a.changing(verb{noun: catalog.Cluster, verb: "change", short: "change what is true for all nodes", request: &inventoryv1.ClusterChangeRequest{},
+		a.changing(verb{noun: catalog.Cluster, verb: "change", short: "change what is true for all nodes", request: &inventoryv1.ClusterChangeRequest{}, texts: []longText{comment},
+			gone: []gone{
+				{name: "frontend_https", note: "nodes speak plain HTTP, and prove their boot by token"},
+				{name: "lweb_num_proc", note: "one process serves all nodes"},
+				{name: "lweb_pidfile", note: "services run under systemd or compose"},
+				{name: "torrent_pidfile", note: "services run under systemd or compose"},
+				{name: "named_include_file", note: "dns serves the zones itself"},
+				{name: "named_zone_dir", note: "dns serves the zones itself"},
+			},
 			example: "  luna cluster change --menu_wait 0",
 			fields: []field{
 				{name: "frontend_address", usage: "IPv4 `address` of the head that nodes talk to"},
@@ -38,10 +46,10 @@ func (a *app) clusterCommand() *cobra.Command {
 				{name: "torrent_listen_port_max", usage: "last port of BitTorrent"},
 				{name: "cluster_ips", usage: "addresses of all heads, with commas"},
 				{name: "menu_wait", usage: "seconds that the boot menu waits; 0 skips it"},
-				{name: "comment", short: "C", usage: "free text"},
 			}}),
 		a.showing(catalog.Cluster, nil),
 		a.changing(verb{noun: catalog.Cluster, verb: "makedhcp", short: "set the range of addresses for machines that are no nodes", request: &inventoryv1.ClusterMakedhcpRequest{},
+			gone:    []gone{{name: "native_dhcp_ha", toggle: true, note: "each head gives out its own slice of the range"}},
 			example: "  luna cluster makedhcp -N cluster -s 10.30.128.1 -e 10.30.140.255",
 			fields: []field{
 				{name: "network", short: "N", usage: "`network` of the range"},
@@ -49,7 +57,8 @@ func (a *app) clusterCommand() *cobra.Command {
 				{name: "end_ip", short: "e", usage: "last `address`"},
 			}}),
 		a.makednsCommand(), a.listmacsCommand(), a.clusterSyncCommand(),
-		a.changing(verb{noun: catalog.Cluster, verb: "delete", short: "remove the cluster when nothing else is left", request: &inventoryv1.ClusterDeleteRequest{}}))
+		a.changing(verb{noun: catalog.Cluster, verb: "delete", short: "remove the cluster when nothing else is left", request: &inventoryv1.ClusterDeleteRequest{},
+			gone: []gone{{name: "force", toggle: true, note: "everything else is deleted first, by name"}}}))
 }
 
 func (a *app) makednsCommand() *cobra.Command {

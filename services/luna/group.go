@@ -2,6 +2,7 @@ package luna
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
@@ -21,9 +22,9 @@ func (a *app) groupCommand() *cobra.Command {
 				{name: "bmcsetup", short: "b", usage: "`bmcsetup` of the nodes' controllers"},
 				{name: "bmcnetwork", usage: "`network` of the nodes' controllers"},
 				{name: "domain", short: "d", usage: "DNS `domain` (default: the network's name)"},
-				{name: "comment", short: "C", usage: "free text"},
+				said,
 			}}),
-		a.changing(verb{noun: catalog.Group, verb: "change", short: "change a group", named: true, needsName: true, request: &inventoryv1.GroupChangeRequest{},
+		a.changing(verb{noun: catalog.Group, verb: "change", short: "change a group", named: true, needsName: true, request: &inventoryv1.GroupChangeRequest{}, texts: []longText{comment},
 			example: "  luna group change -n compute --partscript -e\n  luna group change compute -i eth1 -A --setnet storage\n" +
 				"  luna group change compute --bmcnetwork --setnet ipmi\n  luna group change compute -i bond0 -A --bond BOOTIF,eth1 --bond_mode 802.3ad",
 			fields: []field{
@@ -31,10 +32,10 @@ func (a *app) groupCommand() *cobra.Command {
 				{name: "domain", short: "d", usage: "DNS `domain`"},
 				{name: "bmcsetup", short: "b", usage: "`bmcsetup` of the nodes' controllers"},
 				{name: "torrent_if", usage: "`interface` for the torrent"},
-				{name: "comment", short: "C", usage: "free text"},
 				{name: "interface", short: "i", usage: "`interface` that the next flags are about"},
 				{name: "setnet", usage: "`network` to give to the interface"},
 				{name: "rename", into: "interface_rename", usage: "new `name` of the interface"},
+				{name: "newname", into: "interface_rename", usage: "the same as --rename"},
 				{name: "mtu", usage: "largest packet of the interface in `bytes`; 0 is the network's"},
 				{name: "bond", usage: "`cards` that the interface joins, with commas"},
 				{name: "bond_mode", usage: "`mode` of the bond (default active-backup)"},
@@ -47,7 +48,29 @@ func (a *app) groupCommand() *cobra.Command {
 			more: a.groupExtras}),
 		a.changing(verb{noun: catalog.Group, verb: "clone", short: "make a group like another", named: true, needsName: true, request: &inventoryv1.GroupCloneRequest{},
 			fields: []field{{name: "to", short: "t", usage: "`name` of the new group"}}, example: "  luna group clone compute --to gpu"}),
-		a.showing(catalog.Group, nil), a.listing(catalog.Group), a.renaming(catalog.Group), a.deleting(catalog.Group))
+		a.showing(catalog.Group, a.groupInterface, part{"osimage", "o", "osimage_id"}, part{"prescript", "", "prescript"}, part{"partscript", "", "partscript"},
+			part{"postscript", "", "postscript"}, part{"bmcsetup", "b", "bmcsetup_id"}), a.listing(catalog.Group), a.renaming(catalog.Group), a.deleting(catalog.Group))
+}
+
+// groupInterface adds --interface to group show.
+func (a *app) groupInterface(cmd *cobra.Command) func(context.Context, string) (bool, error) {
+	name := cmd.Flags().StringP("interface", "i", "", "only this `interface` and its options")
+	return func(ctx context.Context, group string) (bool, error) {
+		if *name == "" {
+			return false, nil
+		}
+		rep, err := ask(ctx, a, inventory, "group", "show", &inventoryv1.ShowRequest{Name: group}, &inventoryv1.ShowReply{})
+		if err != nil {
+			return true, err
+		}
+		for _, i := range rep.Object.GetGroup().GetInterfaces() {
+			if i.Name == *name {
+				_, err = fmt.Fprintln(a.out, interfaceText(i, rep.Names))
+				return true, err
+			}
+		}
+		return true, fault.NotFoundf("group %s has no interface %s", group, *name)
+	}
 }
 
 // groupExtras adds the flags that are no plain fields: switches and edited texts.

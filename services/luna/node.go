@@ -22,13 +22,12 @@ func (a *app) nodeCommand() *cobra.Command {
 		{name: "service", usage: "stop at a shell instead of installing"},
 		{name: "ip", usage: "`address` of the interface (default: a free one)"},
 		{name: "bmcip", usage: "`address` of the controller (default: a free one)"},
-		{name: "comment", short: "C", usage: "free text"},
 	}
 	return nounCommand(catalog.Node, "machines",
 		a.changing(verb{noun: catalog.Node, verb: "add", short: "add a node; without a name one is made up", named: true, request: &inventoryv1.NodeAddRequest{},
-			fields:  append([]field{{name: "count", usage: "how `many` nodes to add with made-up names"}}, shared...),
+			fields:  append([]field{{name: "count", usage: "how `many` nodes to add with made-up names"}, said}, shared...),
 			example: "  luna node add -g compute\n  luna node add login1 -g login -m 52:54:00:00:00:01\n  luna node add -g compute --count 100"}),
-		a.changing(verb{noun: catalog.Node, verb: "change", short: "change a node", named: true, needsName: true, request: &inventoryv1.NodeChangeRequest{},
+		a.changing(verb{noun: catalog.Node, verb: "change", short: "change a node", named: true, needsName: true, request: &inventoryv1.NodeChangeRequest{}, texts: []longText{comment},
 			fields:  append([]field{{name: "interface", short: "i", usage: "`interface` that gets the address of --ip (default BOOTIF)"}}, shared...),
 			example: "  luna node change -n node001 --service y\n  luna node change node001 -m 52:54:00:00:00:01"}),
 		a.showing(catalog.Node, a.nodeScript), a.listing(catalog.Node), a.renaming(catalog.Node), a.deleting(catalog.Node))
@@ -36,7 +35,7 @@ func (a *app) nodeCommand() *cobra.Command {
 
 // nodeScript adds --script to node show.
 func (a *app) nodeScript(cmd *cobra.Command) func(context.Context, string) (bool, error) {
-	script := cmd.Flags().String("script", "", "print the `script` that the node would get: boot or install")
+	script := cmd.Flags().StringP("script", "s", "", "print the `script` that the node would get: boot or install")
 	return func(ctx context.Context, name string) (bool, error) {
 		if *script == "" {
 			return false, nil

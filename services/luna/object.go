@@ -33,8 +33,12 @@ type verb struct {
 	service string
 	request proto.Message
 	fields  []field
+	// gone are flags of the original that mean nothing here.
+	gone []gone
 	// named is whether it takes a name, and needsName whether it must have one.
 	named, needsName bool
+	// texts are fields that are edited.
+	texts []longText
 	// more adds flags of its own, and returns what to do to the request before it is sent.
 	more func(cmd *cobra.Command) func(ctx context.Context, req proto.Message) error
 }
@@ -53,6 +57,8 @@ func (a *app) changing(v verb) *cobra.Command {
 		cmd.Args = cobra.NoArgs
 	}
 	flags := bind(cmd, v.request, v.fields)
+	texts := a.bindTexts(cmd, v.noun, v.texts)
+	notes := noteFlags(cmd, v.gone)
 	var more func(context.Context, proto.Message) error
 	if v.more != nil {
 		more = v.more(cmd)
@@ -71,8 +77,13 @@ func (a *app) changing(v verb) *cobra.Command {
 			return err
 		}
 		if n != "" {
-			r := req.ProtoReflect()
-			r.Set(r.Descriptor().Fields().ByName("name"), protoreflect.ValueOfString(n))
+			set(req, "name", protoreflect.ValueOfString(n))
+		}
+		if err := texts(cmd.Context(), req); err != nil {
+			return err
+		}
+		if notes(a) && !anyField(cmd, v) {
+			return nil
 		}
 		if more != nil {
 			if err := more(cmd.Context(), req); err != nil {
@@ -136,11 +147,16 @@ func (a *app) deleting(noun catalog.Noun) *cobra.Command {
 		request: &inventoryv1.DeleteRequest{}, example: fmt.Sprintf("  luna %s delete NAME", noun)})
 }
 
-// showing makes the show command of a noun.
-func (a *app) showing(noun catalog.Noun, more func(cmd *cobra.Command) func(ctx context.Context, name string) (bool, error)) *cobra.Command {
+// part is a field that show prints alone when its flag is given.
+type part struct{ name, short, field string }
+
+// showing makes the show command of a noun; the comment is a part of each.
+func (a *app) showing(noun catalog.Noun, more func(cmd *cobra.Command) func(ctx context.Context, name string) (bool, error), parts ...part) *cobra.Command {
 	cmd := &cobra.Command{Use: "show NAME", Short: "tell all about one", ValidArgsFunction: a.completeNames(noun)}
 	name := nameFlag(cmd, noun != catalog.Cluster)
 	raw := cmd.Flags().BoolP("raw", "R", false, "print JSON")
+	parts = append(parts, part{"comment", "C", "comment"})
+	only := bindParts(cmd, parts)
 	var extra func(context.Context, string) (bool, error)
 	if more != nil {
 		extra = more(cmd)
@@ -163,9 +179,43 @@ func (a *app) showing(noun catalog.Noun, more func(cmd *cobra.Command) func(ctx 
 			a.output = "json"
 		}
 		a.warnOld(rep.MayBeOld)
+		if fields := only(); len(fields) > 0 {
+			a.printParts(rep.Object, rep.Names, fields)
+			return nil
+		}
 		return a.printObject(rep.Object, rep.Names)
 	}
 	return cmd
+}
+
+// bindParts adds the flags of parts, and returns which fields they ask for.
+func bindParts(cmd *cobra.Command, parts []part) func() []string {
+	wanted := make([]*bool, len(parts))
+	for i, p := range parts {
+		wanted[i] = cmd.Flags().BoolP(p.name, p.short, false, "only the "+p.name)
+	}
+	return func() (fields []string) {
+		for i, p := range parts {
+			if *wanted[i] {
+				fields = append(fields, p.field)
+			}
+		}
+		return fields
+	}
+}
+
+// printParts writes fields of an object as they are.
+func (a *app) printParts(o *inventoryv1.Object, names map[string]string, fields []string) {
+	_, m := catalog.Unwrap(o)
+	r := m.ProtoReflect()
+	for _, name := range fields {
+		f := r.Descriptor().Fields().ByName(protoreflect.Name(name))
+		value := valueText(f, r.Get(f), names)
+		if value != "" && !strings.HasSuffix(value, "\n") {
+			value += "\n"
+		}
+		fmt.Fprint(a.out, value)
+	}
 }
 
 func (a *app) warnOld(old bool) {
@@ -181,7 +231,7 @@ func (a *app) listing(noun catalog.Noun) *cobra.Command {
 	if noun == catalog.Node {
 		group = cmd.Flags().StringP("group", "g", "", "only nodes of this `group`")
 	}
-	one := cmd.Flags().BoolP("one", "1", false, "only names, one a line")
+	one := cmd.Flags().BoolP("one_line", "1", false, "only names, one a line")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		all, names, err := a.list(cmd.Context(), noun, *group)
 		if err != nil {

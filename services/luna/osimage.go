@@ -25,9 +25,10 @@ func (a *app) osimageCommand() *cobra.Command {
 				{name: "path", short: "p", usage: "`directory` with the root file system"},
 				{name: "kernver", short: "k", usage: "kernel `version` (default: the newest in the image)"},
 				{name: "kernopts", short: "o", usage: "kernel `options`"},
-				{name: "comment", short: "C", usage: "free text"},
+				said,
 			}, more: absolutePath}),
 		a.changing(verb{noun: catalog.Osimage, verb: "change", short: "change an image's description", named: true, needsName: true, request: &inventoryv1.OsimageChangeRequest{},
+			texts:   []longText{comment, {"grab_exclude_list", "e", "what grab leaves out: edit it, or read it from a pipe"}},
 			example: "  luna osimage change compute --kernopts 'console=ttyS0,115200'",
 			fields: []field{
 				{name: "path", short: "p", usage: "`directory` with the root file system"},
@@ -36,10 +37,10 @@ func (a *app) osimageCommand() *cobra.Command {
 				{name: "dracutmodules", short: "d", usage: "dracut `modules`, with commas; -x leaves x out"},
 				{name: "kernmodules", short: "m", usage: "kernel `modules`, with commas; -x leaves x out"},
 				{name: "grab_filesystems", short: "f", usage: "file systems that grab reads, with commas"},
-				{name: "comment", short: "C", usage: "free text"},
 			}}),
 		a.packCommand(), a.releasesCommand(), a.osimageSyncCommand(),
-		a.showing(catalog.Osimage, nil), a.listing(catalog.Osimage), a.renaming(catalog.Osimage), a.deleting(catalog.Osimage))
+		a.showing(catalog.Osimage, nil, part{"path", "p", "path"}, part{"kernver", "k", "kernver"}, part{"kernopts", "o", "kernopts"},
+			part{"grab_exclude_list", "e", "grab_exclude_list"}, part{"grab_filesystems", "f", "grab_filesystems"}), a.listing(catalog.Osimage), a.renaming(catalog.Osimage), a.deleting(catalog.Osimage))
 }
 
 // absolutePath lets a directory be typed as seen from where one is.

@@ -117,6 +117,8 @@ func messageText(m proto.Message, names map[string]string) string {
 		return interfaceText(m, names)
 	case *inventoryv1.NodeAddress:
 		return fmt.Sprintf("%s %s (%s)", m.Interface, m.Address, names[m.NetworkId])
+	case *inventoryv1.OtherdevAddress:
+		return fmt.Sprintf("%s (%s)", m.Address, names[m.NetworkId])
 	case *inventoryv1.AddressRange:
 		return m.Start + " - " + m.End
 	}
@@ -166,6 +168,7 @@ var columns = map[catalog.Noun][]any{
 	catalog.Network:  {"name", "network", "gateway", "DHCP range", "comment"},
 	catalog.Osimage:  {"name", "path", "kernel", "options", "comment"},
 	catalog.Bmcsetup: {"name", "protocol", "user", "userid", "netchannel", "mgmtchannel", "required", "comment"},
+	catalog.Otherdev: {"name", "addresses", "comment"},
 	catalog.Switch:   {"name", "network", "ip", "version", "community", "oid", "uplinks", "comment"},
 	catalog.Group:    {"name", "osimage", "bmcsetup", "interfaces", "domain", "comment"},
 	catalog.Node:     {"name", "group", "mac", "addresses", "switch", "port", "localboot", "service", "comment"},
@@ -193,6 +196,12 @@ func row(o *inventoryv1.Object, names map[string]string) table.Row {
 	case o.GetBmcsetup() != nil:
 		b := o.GetBmcsetup()
 		return table.Row{b.Name, b.Protocol, b.User, b.Userid, b.Netchannel, b.Mgmtchannel, yes(b.Required), b.Comment}
+	case o.GetOtherdev() != nil:
+		var as []string
+		for _, x := range o.GetOtherdev().Addresses {
+			as = append(as, messageText(x, names))
+		}
+		return table.Row{o.GetOtherdev().Name, strings.Join(as, "\n"), o.GetOtherdev().Comment}
 	case o.GetSwitch() != nil:
 		s := o.GetSwitch()
 		return table.Row{s.Name, names[s.NetworkId], s.Ip, s.Version, stars(s.ReadId), s.Oid, strings.Join(s.Uplinks, ", "), s.Comment}

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/luna-hpc/luna/pkg/bus"
+	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
 )
 
@@ -37,7 +40,7 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	defer stop()
 	a := &app{in: in, out: out, err: errOut}
 	root := a.root()
-	root.SetArgs(args)
+	root.SetArgs(modern(args))
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
@@ -79,7 +82,7 @@ func (a *app) root() *cobra.Command {
 	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "how `long` to wait for an answer")
 	root.SetGlobalNormalizationFunc(normalize)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fault.Invalidf("%w", err) })
-	root.AddCommand(a.clusterCommand(), a.networkCommand(), a.osimageCommand(), a.bmcsetupCommand(), a.switchCommand(), a.groupCommand(), a.nodeCommand(),
+	root.AddCommand(a.clusterCommand(), a.networkCommand(), a.osimageCommand(), a.bmcsetupCommand(), a.switchCommand(), a.otherdevCommand(), a.groupCommand(), a.nodeCommand(),
 		a.bootCommand(), a.discoverCommand(), a.leaseCommand(), a.historyCommand(), a.jobCommand(),
 		a.backupCommand(), a.restoreCommand())
 	return root
@@ -88,6 +91,26 @@ func (a *app) root() *cobra.Command {
 // abbreviations are short forms that users of the original type.
 var abbreviations = map[string]string{"pre": "prescript", "part": "partscript", "post": "postscript",
 	"sn": "setnet", "dn": "delnet", "ti": "torrent_if", "nn": "newname", "sb": "setupbmc", "sv": "service"}
+
+// modern spells what the parser of the original took and this one does not:
+// -bn, and the two values of a node's -i IF IP.
+func modern(args []string) []string {
+	out := slices.Clone(args)
+	for i, arg := range out {
+		if arg == "-bn" {
+			out[i] = "--bmcnetwork"
+		}
+	}
+	if len(out) < 2 || out[0] != string(catalog.Node) || out[1] != "change" {
+		return out
+	}
+	for i := 2; i+2 < len(out); i++ {
+		if _, err := netip.ParseAddr(out[i+2]); err == nil && (out[i] == "-i" || out[i] == "--interface") {
+			return slices.Insert(out, i+2, "--ip")
+		}
+	}
+	return out
+}
 
 // normalize makes - and _ the same in flag names and spells abbreviations out.
 func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {

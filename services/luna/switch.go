@@ -21,12 +21,11 @@ func (a *app) switchCommand() *cobra.Command {
 		{name: "priv_protocol", usage: "`cipher` of SNMP version 3: DES, AES, AES192, AES256"},
 		{name: "priv_password", usage: "`password` for the cipher"},
 		{name: "uplinks", usage: "`ports` to other switches, by name or number, with commas: ignored"},
-		{name: "comment", short: "C", usage: "free text"},
 	}
 	return nounCommand(catalog.Switch, "Ethernet switches",
-		a.changing(verb{noun: catalog.Switch, verb: "add", short: "add a switch", named: true, needsName: true, request: &inventoryv1.SwitchAddRequest{}, fields: shared,
+		a.changing(verb{noun: catalog.Switch, verb: "add", short: "add a switch", named: true, needsName: true, request: &inventoryv1.SwitchAddRequest{}, fields: append(shared, said),
 			example: "  luna switch add -n switch01 --network ipmi --ip 10.31.253.21 --read public"}),
-		a.changing(verb{noun: catalog.Switch, verb: "change", short: "change a switch", named: true, needsName: true, request: &inventoryv1.SwitchChangeRequest{}, fields: shared,
+		a.changing(verb{noun: catalog.Switch, verb: "change", short: "change a switch", named: true, needsName: true, request: &inventoryv1.SwitchChangeRequest{}, fields: shared, texts: []longText{comment},
 			example: "  luna switch change switch01 --uplinks Te1/1,Te1/2"}),
 		a.showing(catalog.Switch, nil), a.listing(catalog.Switch), a.renaming(catalog.Switch), a.deleting(catalog.Switch))
 }

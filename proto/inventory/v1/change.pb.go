@@ -36,6 +36,7 @@ type Object struct {
 	//	*Object_Rest
 	//	*Object_Bmcsetup
 	//	*Object_Switch
+	//	*Object_Otherdev
 	Kind          isObject_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -157,6 +158,15 @@ func (x *Object) GetSwitch() *Switch {
 	return nil
 }
 
+func (x *Object) GetOtherdev() *Otherdev {
+	if x != nil {
+		if x, ok := x.Kind.(*Object_Otherdev); ok {
+			return x.Otherdev
+		}
+	}
+	return nil
+}
+
 type isObject_Kind interface {
 	isObject_Kind()
 }
@@ -193,6 +203,10 @@ type Object_Switch struct {
 	Switch *Switch `protobuf:"bytes,9,opt,name=switch,proto3,oneof"`
 }
 
+type Object_Otherdev struct {
+	Otherdev *Otherdev `protobuf:"bytes,10,opt,name=otherdev,proto3,oneof"`
+}
+
 func (*Object_Cluster) isObject_Kind() {}
 
 func (*Object_Network) isObject_Kind() {}
@@ -208,6 +222,8 @@ func (*Object_Rest) isObject_Kind() {}
 func (*Object_Bmcsetup) isObject_Kind() {}
 
 func (*Object_Switch) isObject_Kind() {}
+
+func (*Object_Otherdev) isObject_Kind() {}
 
 // Change is the record of one change and, as the last message of its batch, its commit.
 type Change struct {
@@ -1017,7 +1033,7 @@ var File_inventory_v1_change_proto protoreflect.FileDescriptor
 
 const file_inventory_v1_change_proto_rawDesc = "" +
 	"\n" +
-	"\x19inventory/v1/change.proto\x12\finventory.v1\x1a\x1binventory/v1/bmcsetup.proto\x1a\x1ainventory/v1/cluster.proto\x1a\x18inventory/v1/group.proto\x1a\x1ainventory/v1/network.proto\x1a\x17inventory/v1/node.proto\x1a\x1ainventory/v1/osimage.proto\x1a\x19inventory/v1/switch.proto\"\xac\x03\n" +
+	"\x19inventory/v1/change.proto\x12\finventory.v1\x1a\x1binventory/v1/bmcsetup.proto\x1a\x1ainventory/v1/cluster.proto\x1a\x18inventory/v1/group.proto\x1a\x1ainventory/v1/network.proto\x1a\x17inventory/v1/node.proto\x1a\x1ainventory/v1/osimage.proto\x1a\x1binventory/v1/otherdev.proto\x1a\x19inventory/v1/switch.proto\"\xe2\x03\n" +
 	"\x06Object\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x121\n" +
 	"\acluster\x18\x02 \x01(\v2\x15.inventory.v1.ClusterH\x00R\acluster\x121\n" +
@@ -1027,7 +1043,9 @@ const file_inventory_v1_change_proto_rawDesc = "" +
 	"\x04node\x18\x06 \x01(\v2\x12.inventory.v1.NodeH\x00R\x04node\x12(\n" +
 	"\x04rest\x18\a \x01(\v2\x12.inventory.v1.RestH\x00R\x04rest\x124\n" +
 	"\bbmcsetup\x18\b \x01(\v2\x16.inventory.v1.BmcsetupH\x00R\bbmcsetup\x12.\n" +
-	"\x06switch\x18\t \x01(\v2\x14.inventory.v1.SwitchH\x00R\x06switchB\x06\n" +
+	"\x06switch\x18\t \x01(\v2\x14.inventory.v1.SwitchH\x00R\x06switch\x124\n" +
+	"\botherdev\x18\n" +
+	" \x01(\v2\x16.inventory.v1.OtherdevH\x00R\botherdevB\x06\n" +
 	"\x04kind\"\xce\x01\n" +
 	"\x06Change\x12\x1d\n" +
 	"\n" +
@@ -1142,6 +1160,7 @@ var file_inventory_v1_change_proto_goTypes = []any{
 	(*Rest)(nil),           // 22: inventory.v1.Rest
 	(*Bmcsetup)(nil),       // 23: inventory.v1.Bmcsetup
 	(*Switch)(nil),         // 24: inventory.v1.Switch
+	(*Otherdev)(nil),       // 25: inventory.v1.Otherdev
 }
 var file_inventory_v1_change_proto_depIdxs = []int32{
 	17, // 0: inventory.v1.Object.cluster:type_name -> inventory.v1.Cluster
@@ -1152,20 +1171,21 @@ var file_inventory_v1_change_proto_depIdxs = []int32{
 	22, // 5: inventory.v1.Object.rest:type_name -> inventory.v1.Rest
 	23, // 6: inventory.v1.Object.bmcsetup:type_name -> inventory.v1.Bmcsetup
 	24, // 7: inventory.v1.Object.switch:type_name -> inventory.v1.Switch
-	2,  // 8: inventory.v1.Change.touched:type_name -> inventory.v1.Touch
-	0,  // 9: inventory.v1.ChangeReply.objects:type_name -> inventory.v1.Object
-	14, // 10: inventory.v1.ChangeReply.names:type_name -> inventory.v1.ChangeReply.NamesEntry
-	0,  // 11: inventory.v1.ShowReply.object:type_name -> inventory.v1.Object
-	15, // 12: inventory.v1.ShowReply.names:type_name -> inventory.v1.ShowReply.NamesEntry
-	0,  // 13: inventory.v1.ListReply.objects:type_name -> inventory.v1.Object
-	16, // 14: inventory.v1.ListReply.names:type_name -> inventory.v1.ListReply.NamesEntry
-	13, // 15: inventory.v1.HistoryReply.changes:type_name -> inventory.v1.ChangeAt
-	1,  // 16: inventory.v1.ChangeAt.change:type_name -> inventory.v1.Change
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	25, // 8: inventory.v1.Object.otherdev:type_name -> inventory.v1.Otherdev
+	2,  // 9: inventory.v1.Change.touched:type_name -> inventory.v1.Touch
+	0,  // 10: inventory.v1.ChangeReply.objects:type_name -> inventory.v1.Object
+	14, // 11: inventory.v1.ChangeReply.names:type_name -> inventory.v1.ChangeReply.NamesEntry
+	0,  // 12: inventory.v1.ShowReply.object:type_name -> inventory.v1.Object
+	15, // 13: inventory.v1.ShowReply.names:type_name -> inventory.v1.ShowReply.NamesEntry
+	0,  // 14: inventory.v1.ListReply.objects:type_name -> inventory.v1.Object
+	16, // 15: inventory.v1.ListReply.names:type_name -> inventory.v1.ListReply.NamesEntry
+	13, // 16: inventory.v1.HistoryReply.changes:type_name -> inventory.v1.ChangeAt
+	1,  // 17: inventory.v1.ChangeAt.change:type_name -> inventory.v1.Change
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_inventory_v1_change_proto_init() }
@@ -1179,6 +1199,7 @@ func file_inventory_v1_change_proto_init() {
 	file_inventory_v1_network_proto_init()
 	file_inventory_v1_node_proto_init()
 	file_inventory_v1_osimage_proto_init()
+	file_inventory_v1_otherdev_proto_init()
 	file_inventory_v1_switch_proto_init()
 	file_inventory_v1_change_proto_msgTypes[0].OneofWrappers = []any{
 		(*Object_Cluster)(nil),
@@ -1189,6 +1210,7 @@ func file_inventory_v1_change_proto_init() {
 		(*Object_Rest)(nil),
 		(*Object_Bmcsetup)(nil),
 		(*Object_Switch)(nil),
+		(*Object_Otherdev)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

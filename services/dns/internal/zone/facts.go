@@ -44,6 +44,15 @@ func Read(v catalog.View) (f Facts, err error) {
 	for _, s := range switches {
 		f.Others = append(f.Others, Other{Name: s.Name, NetworkID: s.NetworkId, Address: s.Ip})
 	}
+	others, err := v.Otherdevs()
+	if err != nil {
+		return f, err
+	}
+	for _, o := range others {
+		for _, a := range o.Addresses {
+			f.Others = append(f.Others, Other{Name: o.Name, NetworkID: a.NetworkId, Address: a.Address})
+		}
+	}
 	err = v.Nodes(func(n *inventoryv1.Node) bool { f.Nodes = append(f.Nodes, n); return true })
 	return f, err
 }

@@ -95,7 +95,7 @@ func (a *Allocator) collect() error {
 			a.ranges = append(a.ranges, addrRange{first, last})
 		}
 	}
-	if err := errors.Join(a.collectNodes(), a.collectSwitches()); err != nil {
+	if err := errors.Join(a.collectNodes(), a.collectOthers()); err != nil {
 		return err
 	}
 	return a.draft.Each(catalog.Rest, "", func(o *inventoryv1.Object) bool {
@@ -117,14 +117,23 @@ func (a *Allocator) collectNodes() error {
 	return err
 }
 
-func (a *Allocator) collectSwitches() error {
-	all, err := a.draft.Switches()
-	for _, s := range all {
+// collectOthers finds the addresses of switches and other devices.
+func (a *Allocator) collectOthers() error {
+	switches, err := a.draft.Switches()
+	for _, s := range switches {
 		if s.NetworkId == a.network.Id {
 			a.take("switch "+s.Name, s.Ip)
 		}
 	}
-	return err
+	others, otherErr := a.draft.Otherdevs()
+	for _, o := range others {
+		for _, one := range o.Addresses {
+			if one.NetworkId == a.network.Id {
+				a.take("otherdev "+o.Name, one.Address)
+			}
+		}
+	}
+	return errors.Join(err, otherErr)
 }
 
 func (a *Allocator) take(who string, addrs ...string) {
@@ -239,7 +248,7 @@ func (a *Allocator) Spare(addr netip.Addr) error {
 		return fault.Conflictf("address %s is taken by node %s", addr, n.Name)
 	case a.rangeOf(addr) != nil:
 		return fault.Conflictf("address %s lies in the DHCP range of network %s", addr, a.network.Name)
-	case strings.HasPrefix(a.taken[addr], "switch "):
+	case strings.HasPrefix(a.taken[addr], "switch "), strings.HasPrefix(a.taken[addr], "otherdev "):
 		return fault.Conflictf("address %s is taken by %s", addr, a.taken[addr])
 	}
 	return nil

@@ -115,6 +115,10 @@ func references(o *inventoryv1.Object) []reference {
 		for _, a := range o.GetNode().Addresses {
 			rs = append(rs, reference{catalog.Network, a.NetworkId})
 		}
+	case o.GetOtherdev() != nil:
+		for _, a := range o.GetOtherdev().Addresses {
+			rs = append(rs, reference{catalog.Network, a.NetworkId})
+		}
 	case o.GetSwitch() != nil:
 		rs = append(rs, reference{catalog.Network, o.GetSwitch().NetworkId})
 	}

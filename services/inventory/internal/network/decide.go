@@ -182,13 +182,13 @@ func setPrefix(d *change.Draft, n *inventoryv1.Network, r *inventoryv1.NetworkCh
 	if err != nil {
 		return err
 	}
-	switches, err := d.Switches()
+	devices, err := devicesIn(d, n.Id)
 	if err != nil {
 		return err
 	}
-	for _, s := range switches {
-		if a, err := netip.ParseAddr(s.Ip); err == nil && s.NetworkId == n.Id && !prefix.Contains(a) {
-			outside = append(outside, s.Ip+" (switch "+s.Name+")")
+	for _, x := range devices {
+		if a, err := netip.ParseAddr(x.address); err == nil && !prefix.Contains(a) {
+			outside = append(outside, x.address+" ("+x.name+")")
 		}
 	}
 	if rg := n.DhcpRange; rg != nil {
@@ -279,14 +279,12 @@ func Delete(d *change.Draft, r *inventoryv1.DeleteRequest) error {
 	if user != "" {
 		return fault.Conflictf("network %s is used by group %s", n.Name, user)
 	}
-	switches, err := d.Switches()
+	devices, err := devicesIn(d, n.Id)
 	if err != nil {
 		return err
 	}
-	for _, s := range switches {
-		if s.NetworkId == n.Id {
-			return fault.Conflictf("network %s is used by switch %s", n.Name, s.Name)
-		}
+	if len(devices) > 0 {
+		return fault.Conflictf("network %s is used by %s", n.Name, devices[0].name)
 	}
 	if err := dropRests(d, n.Id); err != nil {
 		return err
@@ -304,4 +302,29 @@ func dropRests(d *change.Draft, networkID string) error {
 		}
 		return true
 	})
+}
+
+// device is a switch or another device with an address in a network.
+type device struct{ name, address string }
+
+func devicesIn(d *change.Draft, networkID string) ([]device, error) {
+	var all []device
+	switches, err := d.Switches()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range switches {
+		if s.NetworkId == networkID {
+			all = append(all, device{"switch " + s.Name, s.Ip})
+		}
+	}
+	others, err := d.Otherdevs()
+	for _, o := range others {
+		for _, a := range o.Addresses {
+			if a.NetworkId == networkID {
+				all = append(all, device{"otherdev " + o.Name, a.Address})
+			}
+		}
+	}
+	return all, err
 }
