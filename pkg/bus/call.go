@@ -22,6 +22,8 @@ const (
 	HeaderReason    = "Luna-Reason"
 	// HeaderDeadline is the RFC 3339 time after which the command is refused.
 	HeaderDeadline = "Luna-Deadline"
+	// HeaderDryRun is "true" on a command that is to tell what it would do.
+	HeaderDryRun = "Luna-Dry-Run"
 )
 
 // Call is what a command says of itself beside its message.
@@ -31,6 +33,8 @@ type Call struct {
 	Author   string
 	Reason   string
 	Deadline time.Time
+	// DryRun asks what the command would do; nothing is done.
+	DryRun bool
 	// Command is the subject without its prefix, as in inventory.node.add.
 	Command string
 }
@@ -40,7 +44,7 @@ func NewID() string { return ulid.Make().String() }
 
 type callKey struct{}
 
-// WithCall returns a context whose requests carry the id, author and reason of a call.
+// WithCall returns a context whose requests carry the id, author, reason and dry run of a call.
 func WithCall(ctx context.Context, c Call) context.Context {
 	return context.WithValue(ctx, callKey{}, c)
 }
@@ -89,6 +93,9 @@ func requestHeader(ctx context.Context) nats.Header {
 	}
 	if call.Reason != "" {
 		h.Set(HeaderReason, call.Reason)
+	}
+	if call.DryRun {
+		h.Set(HeaderDryRun, "true")
 	}
 	if d, ok := ctx.Deadline(); ok {
 		h.Set(HeaderDeadline, d.UTC().Format(time.RFC3339Nano))

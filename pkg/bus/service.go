@@ -28,6 +28,7 @@ const workers = 16
 type Endpoint struct {
 	noun, verb string
 	request    proto.Message
+	dry        bool
 	do         func(ctx context.Context, call Call, data []byte) (proto.Message, error)
 }
 
@@ -41,6 +42,13 @@ func Handle[Req proto.Message, Rep proto.Message](noun, verb string, do func(con
 		}
 		return do(ctx, call, req)
 	}}
+}
+
+// Dry returns the endpoint as one whose function does nothing when the call is a
+// dry run. Others refuse such calls.
+func (e Endpoint) Dry() Endpoint {
+	e.dry = true
+	return e
 }
 
 // Service answers the commands of one service as a NATS micro service.
@@ -153,6 +161,9 @@ func (s *Service) do(ctx context.Context, call Call, data []byte, e Endpoint) (r
 			err = fmt.Errorf("panic in %s: %v", call.Command, p)
 		}
 	}()
+	if call.DryRun && !e.dry {
+		return nil, fault.Invalidf("%s cannot be tried without being done; nothing was done", call.Command)
+	}
 	if !call.Deadline.IsZero() {
 		if time.Now().After(call.Deadline) {
 			return nil, fault.Unavailablef("not done: the command arrived after its deadline %s", call.Deadline.Format(time.RFC3339))
@@ -168,7 +179,7 @@ func (s *Service) callOf(r micro.Request) Call {
 	h := r.Headers()
 	call := Call{
 		ID: h.Get(HeaderCommandID), Author: h.Get(HeaderAuthor), Reason: h.Get(HeaderReason),
-		Command: subject.Words(r.Subject()),
+		DryRun: h.Get(HeaderDryRun) == "true", Command: subject.Words(r.Subject()),
 	}
 	if call.ID == "" {
 		call.ID = NewID()

@@ -121,6 +121,9 @@ func TestBlankMachinesBecomeNodes(t *testing.T) {
 		}
 		ids[name] = id
 	}
+	if !t.Run("restored head", func(t *testing.T) { (&checker{t: t, ctx: ctx, l: l}).restore() }) {
+		return
+	}
 	t.Run("second boot", func(*testing.T) { c.again("node001", addresses["node001"], ids["node001"]) })
 }
 
@@ -276,6 +279,22 @@ func (c *checker) urls() {
 	zones, err := c.l.Luna(c.ctx, "cluster", "makedns")
 	if err != nil || !strings.Contains(zones, "30.10.in-addr.arpa") {
 		c.t.Errorf("zones: %s %v", zones, err)
+	}
+}
+
+// restore loses the head with all that it has, and brings it back from a backup.
+func (c *checker) restore() {
+	file := filepath.Join(c.l.Dir(), "head.backup")
+	c.do("backup", file, "--data", c.l.Data(), "--head", "head", "--images")
+	before, err := c.l.Luna(c.ctx, "node", "list")
+	must(c.t, err)
+	must(c.t, c.l.KillHead())
+	must(c.t, os.RemoveAll(c.l.Data()))
+	c.do("restore", file, "--data", c.l.Data(), "--images", "--offline")
+	must(c.t, c.l.StartHead(c.ctx))
+	must(c.t, c.l.WaitReady(c.ctx))
+	if after, err := c.l.Luna(c.ctx, "node", "list"); err != nil || after != before {
+		c.t.Errorf("nodes were:\n%s\nand are, %v:\n%s", before, err, after)
 	}
 }
 

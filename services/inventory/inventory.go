@@ -18,6 +18,7 @@ import (
 	"github.com/luna-hpc/luna/services/inventory/internal/bmcsetup"
 	"github.com/luna-hpc/luna/services/inventory/internal/change"
 	"github.com/luna-hpc/luna/services/inventory/internal/cluster"
+	"github.com/luna-hpc/luna/services/inventory/internal/effect"
 	"github.com/luna-hpc/luna/services/inventory/internal/group"
 	"github.com/luna-hpc/luna/services/inventory/internal/netswitch"
 	"github.com/luna-hpc/luna/services/inventory/internal/network"
@@ -61,8 +62,12 @@ func New(_ Config, d run.Deps) (run.Task, error) {
 // decide makes an endpoint of a pure decision.
 func decide[Req proto.Message](d *change.Decider, noun catalog.Noun, verb string, do func(*change.Draft, Req) error) bus.Endpoint {
 	return bus.Handle(string(noun), verb, func(ctx context.Context, call bus.Call, req Req) (*inventoryv1.ChangeReply, error) {
-		return d.Do(ctx, call, req, func(draft *change.Draft) error { return do(draft, req) })
-	})
+		this := func(draft *change.Draft) error { return do(draft, req) }
+		if call.DryRun {
+			return d.Try(ctx, call, this, effect.Reply)
+		}
+		return d.Do(ctx, call, req, this)
+	}).Dry()
 }
 
 func changing(d *change.Decider) []bus.Endpoint {

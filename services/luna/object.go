@@ -59,6 +59,7 @@ func (a *app) changing(v verb) *cobra.Command {
 	flags := bind(cmd, v.request, v.fields)
 	texts := a.bindTexts(cmd, v.noun, v.texts)
 	notes := noteFlags(cmd, v.gone)
+	dry := cmd.Flags().Bool("dry_run", false, "only tell what would be changed, and what nodes would be answered differently")
 	var more func(context.Context, proto.Message) error
 	if v.more != nil {
 		more = v.more(cmd)
@@ -90,7 +91,10 @@ func (a *app) changing(v verb) *cobra.Command {
 				return err
 			}
 		}
-		rep, err := ask(cmd.Context(), a, service, string(v.noun), v.verb, req, &inventoryv1.ChangeReply{})
+		asking := *a
+		asking.dryRun = *dry
+		rep, err := ask(cmd.Context(), &asking, service, string(v.noun), v.verb, req, &inventoryv1.ChangeReply{})
+		a.conn = asking.conn
 		if err != nil {
 			return err
 		}
@@ -103,6 +107,10 @@ func (a *app) changing(v verb) *cobra.Command {
 func (a *app) printChange(noun catalog.Noun, rep *inventoryv1.ChangeReply) error {
 	if a.output != "table" {
 		return a.print(rep)
+	}
+	if rep.DryRun {
+		a.printPlan(rep)
+		return nil
 	}
 	if rep.Revision == 0 {
 		fmt.Fprintln(a.out, "nothing to change: it is so already")
@@ -121,6 +129,35 @@ func (a *app) printChange(noun catalog.Noun, rep *inventoryv1.ChangeReply) error
 		fmt.Fprintf(a.out, "done as revision %d\n", rep.Revision)
 	}
 	return nil
+}
+
+// printPlan says what a change would do.
+func (a *app) printPlan(rep *inventoryv1.ChangeReply) {
+	if len(rep.Touched) == 0 {
+		fmt.Fprintln(a.out, "nothing would be changed: it is so already")
+		return
+	}
+	objects := map[string]string{}
+	for _, o := range rep.Objects {
+		noun, m := catalog.Unwrap(o)
+		objects[string(noun)+" "+catalog.NameOf(m)] = addressText(o, rep.Names)
+	}
+	for _, t := range rep.Touched {
+		what := t.Noun + " " + t.Name
+		if t.Deleted {
+			fmt.Fprintf(a.out, "would delete %s\n", what)
+		} else {
+			fmt.Fprintf(a.out, "would write %s%s\n", what, objects[what])
+		}
+	}
+	if len(rep.Effects) == 0 {
+		return
+	}
+	t := a.newTable("node", "answer", "now", "then")
+	for _, e := range rep.Effects {
+		t.AppendRow([]any{e.Node, e.Service, e.Before, e.After})
+	}
+	t.Render()
 }
 
 func addressText(o *inventoryv1.Object, names map[string]string) string {

@@ -67,7 +67,7 @@ func ask[Rep proto.Message](ctx context.Context, a *app, service, noun, verb str
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	ctx = bus.WithCall(ctx, bus.Call{ID: bus.NewID(), Author: author(), Reason: a.reason})
+	ctx = bus.WithCall(ctx, bus.Call{ID: bus.NewID(), Author: author(), Reason: a.reason, DryRun: a.dryRun})
 	return bus.Request(ctx, conn, subject.Command(service, noun, verb), req, rep)
 }
 

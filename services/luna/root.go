@@ -30,7 +30,9 @@ type app struct {
 
 	url, creds, output, reason string
 	timeout                    time.Duration
-	conn                       *bus.Conn
+	// dryRun asks what a command would do.
+	dryRun bool
+	conn   *bus.Conn
 }
 
 // Main runs the command line and returns its exit status: 0, or the status of

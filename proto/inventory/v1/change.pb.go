@@ -398,7 +398,12 @@ type ChangeReply struct {
 	CommandId string    `protobuf:"bytes,2,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
 	Objects   []*Object `protobuf:"bytes,3,rep,name=objects,proto3" json:"objects,omitempty"`
 	// Names of the objects that the objects above refer to, by id.
-	Names         map[string]string `protobuf:"bytes,4,rep,name=names,proto3" json:"names,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Names map[string]string `protobuf:"bytes,4,rep,name=names,proto3" json:"names,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// True when nothing was done: the reply tells what would be.
+	DryRun bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// What a dry run would write or delete, and what nodes would be answered differently.
+	Touched       []*Touch  `protobuf:"bytes,6,rep,name=touched,proto3" json:"touched,omitempty"`
+	Effects       []*Effect `protobuf:"bytes,7,rep,name=effects,proto3" json:"effects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -461,6 +466,98 @@ func (x *ChangeReply) GetNames() map[string]string {
 	return nil
 }
 
+func (x *ChangeReply) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *ChangeReply) GetTouched() []*Touch {
+	if x != nil {
+		return x.Touched
+	}
+	return nil
+}
+
+func (x *ChangeReply) GetEffects() []*Effect {
+	if x != nil {
+		return x.Effects
+	}
+	return nil
+}
+
+// Effect is what one service would answer differently for one node.
+type Effect struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// dhcp, dns, boot or install.
+	Service string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	// Empty when there was, or will be, no answer.
+	Before        string `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
+	After         string `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Effect) Reset() {
+	*x = Effect{}
+	mi := &file_inventory_v1_change_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Effect) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Effect) ProtoMessage() {}
+
+func (x *Effect) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_change_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Effect.ProtoReflect.Descriptor instead.
+func (*Effect) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Effect) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Effect) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Effect) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *Effect) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
 // NameRequest names one object.
 type NameRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -471,7 +568,7 @@ type NameRequest struct {
 
 func (x *NameRequest) Reset() {
 	*x = NameRequest{}
-	mi := &file_inventory_v1_change_proto_msgTypes[4]
+	mi := &file_inventory_v1_change_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -483,7 +580,7 @@ func (x *NameRequest) String() string {
 func (*NameRequest) ProtoMessage() {}
 
 func (x *NameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_change_proto_msgTypes[4]
+	mi := &file_inventory_v1_change_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -496,7 +593,7 @@ func (x *NameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NameRequest.ProtoReflect.Descriptor instead.
 func (*NameRequest) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_change_proto_rawDescGZIP(), []int{4}
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *NameRequest) GetName() string {
@@ -517,7 +614,7 @@ type RenameRequest struct {
 
 func (x *RenameRequest) Reset() {
 	*x = RenameRequest{}
-	mi := &file_inventory_v1_change_proto_msgTypes[5]
+	mi := &file_inventory_v1_change_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -529,7 +626,7 @@ func (x *RenameRequest) String() string {
 func (*RenameRequest) ProtoMessage() {}
 
 func (x *RenameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_change_proto_msgTypes[5]
+	mi := &file_inventory_v1_change_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -542,7 +639,7 @@ func (x *RenameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameRequest.ProtoReflect.Descriptor instead.
 func (*RenameRequest) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_change_proto_rawDescGZIP(), []int{5}
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RenameRequest) GetName() string {
@@ -576,7 +673,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_inventory_v1_change_proto_msgTypes[6]
+	mi := &file_inventory_v1_change_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +685,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_change_proto_msgTypes[6]
+	mi := &file_inventory_v1_change_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +698,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_change_proto_rawDescGZIP(), []int{6}
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeleteRequest) GetName() string {
@@ -627,7 +724,7 @@ type ShowRequest struct {
 
 func (x *ShowRequest) Reset() {
 	*x = ShowRequest{}
-	mi := &file_inventory_v1_change_proto_msgTypes[7]
+	mi := &file_inventory_v1_change_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +736,7 @@ func (x *ShowRequest) String() string {
 func (*ShowRequest) ProtoMessage() {}
 
 func (x *ShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_change_proto_msgTypes[7]
+	mi := &file_inventory_v1_change_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +749,7 @@ func (x *ShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRequest.ProtoReflect.Descriptor instead.
 func (*ShowRequest) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_change_proto_rawDescGZIP(), []int{7}
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ShowRequest) GetName() string {
@@ -676,7 +773,7 @@ type ShowReply struct {
 
 func (x *ShowReply) Reset() {
 	*x = ShowReply{}
-	mi := &file_inventory_v1_change_proto_msgTypes[8]
+	mi := &file_inventory_v1_change_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +785,7 @@ func (x *ShowReply) String() string {
 func (*ShowReply) ProtoMessage() {}
 
 func (x *ShowReply) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_change_proto_msgTypes[8]
+	mi := &file_inventory_v1_change_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +798,7 @@ func (x *ShowReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowReply.ProtoReflect.Descriptor instead.
 func (*ShowReply) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_change_proto_rawDescGZIP(), []int{8}
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ShowReply) GetObject() *Object {
@@ -746,7 +843,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_inventory_v1_change_proto_msgTypes[9]
+	mi := &file_inventory_v1_change_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -758,7 +855,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_change_proto_msgTypes[9]
+	mi := &file_inventory_v1_change_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -771,7 +868,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_change_proto_rawDescGZIP(), []int{9}
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListRequest) GetGroup() string {
@@ -809,7 +906,7 @@ type ListReply struct {
 
 func (x *ListReply) Reset() {
 	*x = ListReply{}
-	mi := &file_inventory_v1_change_proto_msgTypes[10]
+	mi := &file_inventory_v1_change_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -821,7 +918,7 @@ func (x *ListReply) String() string {
 func (*ListReply) ProtoMessage() {}
 
 func (x *ListReply) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_change_proto_msgTypes[10]
+	mi := &file_inventory_v1_change_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -834,7 +931,7 @@ func (x *ListReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReply.ProtoReflect.Descriptor instead.
 func (*ListReply) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_change_proto_rawDescGZIP(), []int{10}
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListReply) GetObjects() []*Object {
@@ -884,7 +981,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_inventory_v1_change_proto_msgTypes[11]
+	mi := &file_inventory_v1_change_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +993,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_change_proto_msgTypes[11]
+	mi := &file_inventory_v1_change_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +1006,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_change_proto_rawDescGZIP(), []int{11}
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *HistoryRequest) GetCommandId() string {
@@ -942,7 +1039,7 @@ type HistoryReply struct {
 
 func (x *HistoryReply) Reset() {
 	*x = HistoryReply{}
-	mi := &file_inventory_v1_change_proto_msgTypes[12]
+	mi := &file_inventory_v1_change_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1051,7 @@ func (x *HistoryReply) String() string {
 func (*HistoryReply) ProtoMessage() {}
 
 func (x *HistoryReply) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_change_proto_msgTypes[12]
+	mi := &file_inventory_v1_change_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1064,7 @@ func (x *HistoryReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryReply.ProtoReflect.Descriptor instead.
 func (*HistoryReply) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_change_proto_rawDescGZIP(), []int{12}
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *HistoryReply) GetChanges() []*ChangeAt {
@@ -987,7 +1084,7 @@ type ChangeAt struct {
 
 func (x *ChangeAt) Reset() {
 	*x = ChangeAt{}
-	mi := &file_inventory_v1_change_proto_msgTypes[13]
+	mi := &file_inventory_v1_change_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -999,7 +1096,7 @@ func (x *ChangeAt) String() string {
 func (*ChangeAt) ProtoMessage() {}
 
 func (x *ChangeAt) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_change_proto_msgTypes[13]
+	mi := &file_inventory_v1_change_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1012,7 +1109,7 @@ func (x *ChangeAt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeAt.ProtoReflect.Descriptor instead.
 func (*ChangeAt) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_change_proto_rawDescGZIP(), []int{13}
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ChangeAt) GetRevision() uint64 {
@@ -1060,17 +1157,25 @@ const file_inventory_v1_change_proto_rawDesc = "" +
 	"\x04noun\x18\x01 \x01(\tR\x04noun\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
-	"\adeleted\x18\x04 \x01(\bR\adeleted\"\xee\x01\n" +
+	"\adeleted\x18\x04 \x01(\bR\adeleted\"\xe6\x02\n" +
 	"\vChangeReply\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x02 \x01(\tR\tcommandId\x12.\n" +
 	"\aobjects\x18\x03 \x03(\v2\x14.inventory.v1.ObjectR\aobjects\x12:\n" +
-	"\x05names\x18\x04 \x03(\v2$.inventory.v1.ChangeReply.NamesEntryR\x05names\x1a8\n" +
+	"\x05names\x18\x04 \x03(\v2$.inventory.v1.ChangeReply.NamesEntryR\x05names\x12\x17\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\x12-\n" +
+	"\atouched\x18\x06 \x03(\v2\x13.inventory.v1.TouchR\atouched\x12.\n" +
+	"\aeffects\x18\a \x03(\v2\x14.inventory.v1.EffectR\aeffects\x1a8\n" +
 	"\n" +
 	"NamesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"!\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"d\n" +
+	"\x06Effect\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\x12\x16\n" +
+	"\x06before\x18\x03 \x01(\tR\x06before\x12\x14\n" +
+	"\x05after\x18\x04 \x01(\tR\x05after\"!\n" +
 	"\vNameRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"^\n" +
 	"\rRenameRequest\x12\x12\n" +
@@ -1133,59 +1238,62 @@ func file_inventory_v1_change_proto_rawDescGZIP() []byte {
 	return file_inventory_v1_change_proto_rawDescData
 }
 
-var file_inventory_v1_change_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_inventory_v1_change_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_inventory_v1_change_proto_goTypes = []any{
 	(*Object)(nil),         // 0: inventory.v1.Object
 	(*Change)(nil),         // 1: inventory.v1.Change
 	(*Touch)(nil),          // 2: inventory.v1.Touch
 	(*ChangeReply)(nil),    // 3: inventory.v1.ChangeReply
-	(*NameRequest)(nil),    // 4: inventory.v1.NameRequest
-	(*RenameRequest)(nil),  // 5: inventory.v1.RenameRequest
-	(*DeleteRequest)(nil),  // 6: inventory.v1.DeleteRequest
-	(*ShowRequest)(nil),    // 7: inventory.v1.ShowRequest
-	(*ShowReply)(nil),      // 8: inventory.v1.ShowReply
-	(*ListRequest)(nil),    // 9: inventory.v1.ListRequest
-	(*ListReply)(nil),      // 10: inventory.v1.ListReply
-	(*HistoryRequest)(nil), // 11: inventory.v1.HistoryRequest
-	(*HistoryReply)(nil),   // 12: inventory.v1.HistoryReply
-	(*ChangeAt)(nil),       // 13: inventory.v1.ChangeAt
-	nil,                    // 14: inventory.v1.ChangeReply.NamesEntry
-	nil,                    // 15: inventory.v1.ShowReply.NamesEntry
-	nil,                    // 16: inventory.v1.ListReply.NamesEntry
-	(*Cluster)(nil),        // 17: inventory.v1.Cluster
-	(*Network)(nil),        // 18: inventory.v1.Network
-	(*Osimage)(nil),        // 19: inventory.v1.Osimage
-	(*Group)(nil),          // 20: inventory.v1.Group
-	(*Node)(nil),           // 21: inventory.v1.Node
-	(*Rest)(nil),           // 22: inventory.v1.Rest
-	(*Bmcsetup)(nil),       // 23: inventory.v1.Bmcsetup
-	(*Switch)(nil),         // 24: inventory.v1.Switch
-	(*Otherdev)(nil),       // 25: inventory.v1.Otherdev
+	(*Effect)(nil),         // 4: inventory.v1.Effect
+	(*NameRequest)(nil),    // 5: inventory.v1.NameRequest
+	(*RenameRequest)(nil),  // 6: inventory.v1.RenameRequest
+	(*DeleteRequest)(nil),  // 7: inventory.v1.DeleteRequest
+	(*ShowRequest)(nil),    // 8: inventory.v1.ShowRequest
+	(*ShowReply)(nil),      // 9: inventory.v1.ShowReply
+	(*ListRequest)(nil),    // 10: inventory.v1.ListRequest
+	(*ListReply)(nil),      // 11: inventory.v1.ListReply
+	(*HistoryRequest)(nil), // 12: inventory.v1.HistoryRequest
+	(*HistoryReply)(nil),   // 13: inventory.v1.HistoryReply
+	(*ChangeAt)(nil),       // 14: inventory.v1.ChangeAt
+	nil,                    // 15: inventory.v1.ChangeReply.NamesEntry
+	nil,                    // 16: inventory.v1.ShowReply.NamesEntry
+	nil,                    // 17: inventory.v1.ListReply.NamesEntry
+	(*Cluster)(nil),        // 18: inventory.v1.Cluster
+	(*Network)(nil),        // 19: inventory.v1.Network
+	(*Osimage)(nil),        // 20: inventory.v1.Osimage
+	(*Group)(nil),          // 21: inventory.v1.Group
+	(*Node)(nil),           // 22: inventory.v1.Node
+	(*Rest)(nil),           // 23: inventory.v1.Rest
+	(*Bmcsetup)(nil),       // 24: inventory.v1.Bmcsetup
+	(*Switch)(nil),         // 25: inventory.v1.Switch
+	(*Otherdev)(nil),       // 26: inventory.v1.Otherdev
 }
 var file_inventory_v1_change_proto_depIdxs = []int32{
-	17, // 0: inventory.v1.Object.cluster:type_name -> inventory.v1.Cluster
-	18, // 1: inventory.v1.Object.network:type_name -> inventory.v1.Network
-	19, // 2: inventory.v1.Object.osimage:type_name -> inventory.v1.Osimage
-	20, // 3: inventory.v1.Object.group:type_name -> inventory.v1.Group
-	21, // 4: inventory.v1.Object.node:type_name -> inventory.v1.Node
-	22, // 5: inventory.v1.Object.rest:type_name -> inventory.v1.Rest
-	23, // 6: inventory.v1.Object.bmcsetup:type_name -> inventory.v1.Bmcsetup
-	24, // 7: inventory.v1.Object.switch:type_name -> inventory.v1.Switch
-	25, // 8: inventory.v1.Object.otherdev:type_name -> inventory.v1.Otherdev
+	18, // 0: inventory.v1.Object.cluster:type_name -> inventory.v1.Cluster
+	19, // 1: inventory.v1.Object.network:type_name -> inventory.v1.Network
+	20, // 2: inventory.v1.Object.osimage:type_name -> inventory.v1.Osimage
+	21, // 3: inventory.v1.Object.group:type_name -> inventory.v1.Group
+	22, // 4: inventory.v1.Object.node:type_name -> inventory.v1.Node
+	23, // 5: inventory.v1.Object.rest:type_name -> inventory.v1.Rest
+	24, // 6: inventory.v1.Object.bmcsetup:type_name -> inventory.v1.Bmcsetup
+	25, // 7: inventory.v1.Object.switch:type_name -> inventory.v1.Switch
+	26, // 8: inventory.v1.Object.otherdev:type_name -> inventory.v1.Otherdev
 	2,  // 9: inventory.v1.Change.touched:type_name -> inventory.v1.Touch
 	0,  // 10: inventory.v1.ChangeReply.objects:type_name -> inventory.v1.Object
-	14, // 11: inventory.v1.ChangeReply.names:type_name -> inventory.v1.ChangeReply.NamesEntry
-	0,  // 12: inventory.v1.ShowReply.object:type_name -> inventory.v1.Object
-	15, // 13: inventory.v1.ShowReply.names:type_name -> inventory.v1.ShowReply.NamesEntry
-	0,  // 14: inventory.v1.ListReply.objects:type_name -> inventory.v1.Object
-	16, // 15: inventory.v1.ListReply.names:type_name -> inventory.v1.ListReply.NamesEntry
-	13, // 16: inventory.v1.HistoryReply.changes:type_name -> inventory.v1.ChangeAt
-	1,  // 17: inventory.v1.ChangeAt.change:type_name -> inventory.v1.Change
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	15, // 11: inventory.v1.ChangeReply.names:type_name -> inventory.v1.ChangeReply.NamesEntry
+	2,  // 12: inventory.v1.ChangeReply.touched:type_name -> inventory.v1.Touch
+	4,  // 13: inventory.v1.ChangeReply.effects:type_name -> inventory.v1.Effect
+	0,  // 14: inventory.v1.ShowReply.object:type_name -> inventory.v1.Object
+	16, // 15: inventory.v1.ShowReply.names:type_name -> inventory.v1.ShowReply.NamesEntry
+	0,  // 16: inventory.v1.ListReply.objects:type_name -> inventory.v1.Object
+	17, // 17: inventory.v1.ListReply.names:type_name -> inventory.v1.ListReply.NamesEntry
+	14, // 18: inventory.v1.HistoryReply.changes:type_name -> inventory.v1.ChangeAt
+	1,  // 19: inventory.v1.ChangeAt.change:type_name -> inventory.v1.Change
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_inventory_v1_change_proto_init() }
@@ -1218,7 +1326,7 @@ func file_inventory_v1_change_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_inventory_v1_change_proto_rawDesc), len(file_inventory_v1_change_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

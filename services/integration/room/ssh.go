@@ -24,7 +24,7 @@ func (r *Room) ssh(ctx context.Context, addr, command string, options ...string)
 		return "", errors.New("ssh: the room was opened without a key")
 	}
 	cmd := r.Command(ctx, "ssh", append(options, "-F", "none", "-i", r.opt.Key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
-		"-o", "ConnectTimeout=10", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+		"-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=4", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
 		"-o", "LogLevel=ERROR", "root@"+addr, "--", command)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

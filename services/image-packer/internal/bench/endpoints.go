@@ -18,7 +18,7 @@ import (
 // Endpoints returns the commands that the bench takes.
 func (b *Bench) Endpoints() []bus.Endpoint {
 	return []bus.Endpoint{
-		bus.Handle("osimage", "add", b.add),
+		bus.Handle("osimage", "add", b.add).Dry(),
 		bus.Handle("osimage", "pack", b.pack),
 		bus.Handle("release", "list", b.releases),
 	}

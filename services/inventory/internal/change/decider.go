@@ -72,6 +72,27 @@ func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, left)
 }
 
+// Try decides without storing anything: show makes the reply of the draft.
+func (d *Decider) Try(ctx context.Context, call bus.Call, decide func(*Draft) error, show func(*Draft) (*inventoryv1.ChangeReply, error)) (*inventoryv1.ChangeReply, error) {
+	if err := d.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	var rep *inventoryv1.ChangeReply
+	err := d.state.View(func(tx *projection.Tx) (err error) {
+		draft := NewDraft(catalog.Of(tx), d.now())
+		if err = decide(draft); err != nil {
+			return err
+		}
+		rep, err = show(draft)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	rep.CommandId, rep.DryRun = call.ID, true
+	return rep, nil
+}
+
 // rounds decides until nobody else is first.
 func (d *Decider) rounds(ctx context.Context, call bus.Call, req proto.Message, decide func(*Draft) error) (*inventoryv1.ChangeReply, error) {
 	var about doubt

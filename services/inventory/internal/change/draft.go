@@ -113,6 +113,41 @@ func (d *Draft) Named(noun catalog.Noun, name string, ifRevision uint64) (*inven
 	return proto.Clone(o).(*inventoryv1.Object), nil
 }
 
+// After returns an object as it would be, nil when it would not. The cluster has no id.
+func (d *Draft) After(noun catalog.Noun, id string) (proto.Message, error) {
+	if noun == catalog.Cluster {
+		for _, k := range d.order {
+			if w := d.writes[k]; w.noun == catalog.Cluster {
+				return w.message, nil
+			}
+		}
+		c, err := d.Cluster()
+		if c == nil {
+			return nil, err
+		}
+		return c, err
+	}
+	if w, ok := d.writes[string(noun)+"/"+id]; ok {
+		return w.message, nil
+	}
+	o, err := d.Object(noun, id)
+	if err != nil || o == nil {
+		return nil, err
+	}
+	_, m := catalog.Unwrap(o)
+	return m, nil
+}
+
+// Touched lists what would be written or deleted, in the batch's order.
+func (d *Draft) Touched() []*inventoryv1.Touch {
+	var all []*inventoryv1.Touch
+	for _, k := range d.order {
+		w := d.writes[k]
+		all = append(all, &inventoryv1.Touch{Noun: string(w.noun), Id: w.id, Name: w.name, Deleted: w.message == nil})
+	}
+	return all
+}
+
 // messages returns the batch: objects first, the record last.
 func (d *Draft) messages(record *inventoryv1.Change) ([]*nats.Msg, error) {
 	if len(d.order) >= bus.MaxBatch {
@@ -130,10 +165,8 @@ func (d *Draft) messages(record *inventoryv1.Change) ([]*nats.Msg, error) {
 			msg.Data = data
 		}
 		msgs = append(msgs, msg)
-		record.Touched = append(record.Touched, &inventoryv1.Touch{
-			Noun: string(w.noun), Id: w.id, Name: w.name, Deleted: w.message == nil,
-		})
 	}
+	record.Touched = d.Touched()
 	data, err := wire.Marshal(record)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,257 @@
+// Package effect tells what a change would make DHCP, DNS and boot scripts answer differently.
+package effect
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/luna-hpc/luna/pkg/catalog"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+	"github.com/luna-hpc/luna/services/inventory/internal/change"
+)
+
+// Most is how many effects are told.
+const Most = 200
+
+// state is the inventory before or after a change: a noun and an id give an
+// object, nil when there is none.
+type state func(noun catalog.Noun, id string) (proto.Message, error)
+
+// Of returns what a draft would change for nodes, by node and service.
+func Of(d *change.Draft) ([]*inventoryv1.Effect, error) {
+	before := func(noun catalog.Noun, id string) (proto.Message, error) {
+		o, err := d.Object(noun, id)
+		if err != nil || o == nil {
+			return nil, err
+		}
+		_, m := catalog.Unwrap(o)
+		return m, nil
+	}
+	ids, err := touched(d)
+	if err != nil {
+		return nil, err
+	}
+	var all []*inventoryv1.Effect
+	for _, id := range ids {
+		old, err := answers(before, id)
+		if err != nil {
+			return nil, err
+		}
+		now, err := answers(d.After, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range differences(old, now) {
+			if len(all) == Most {
+				return all, nil
+			}
+			all = append(all, e)
+		}
+	}
+	return all, nil
+}
+
+// touched returns the ids of the nodes that a change may be seen at, the
+// node's own first: others follow when something that nodes share is changed.
+func touched(d *change.Draft) ([]string, error) {
+	var ids []string
+	shared := false
+	for _, w := range d.Touched() {
+		switch w.Noun {
+		case string(catalog.Node):
+			ids = append(ids, w.Id)
+		case string(catalog.Rest), string(catalog.Switch), string(catalog.Otherdev):
+		default:
+			shared = true
+		}
+	}
+	if !shared {
+		return ids, nil
+	}
+	err := d.EachName(catalog.Node, "", func(_, id string) bool {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+		return true
+	})
+	return ids, err
+}
+
+// said is what one service answers for one node.
+type said struct{ service, text string }
+
+// joined is a node with what it refers to.
+type joined struct {
+	cluster *inventoryv1.Cluster
+	node    *inventoryv1.Node
+	group   *inventoryv1.Group
+	osimage *inventoryv1.Osimage
+	bmc     *inventoryv1.Bmcsetup
+	// networks are those of the node's addresses, in their order; nil when one is gone.
+	networks []*inventoryv1.Network
+}
+
+func join(s state, id string) (j joined, err error) {
+	get := func(noun catalog.Noun, id string) proto.Message {
+		if err != nil || id == "" {
+			return nil
+		}
+		var m proto.Message
+		m, err = s(noun, id)
+		return m
+	}
+	j.node, _ = get(catalog.Node, id).(*inventoryv1.Node)
+	j.group, _ = get(catalog.Group, j.node.GetGroupId()).(*inventoryv1.Group)
+	j.osimage, _ = get(catalog.Osimage, j.group.GetOsimageId()).(*inventoryv1.Osimage)
+	j.bmc, _ = get(catalog.Bmcsetup, j.group.GetBmcsetupId()).(*inventoryv1.Bmcsetup)
+	for _, a := range j.node.GetAddresses() {
+		n, _ := get(catalog.Network, a.NetworkId).(*inventoryv1.Network)
+		j.networks = append(j.networks, n)
+	}
+	j.cluster, _ = get(catalog.Cluster, "").(*inventoryv1.Cluster)
+	return j, err
+}
+
+// answers returns a node's name and what the services say of it.
+func answers(s state, id string) (map[said]string, error) {
+	j, err := join(s, id)
+	if err != nil || j.node == nil {
+		return nil, err
+	}
+	all := map[said]string{}
+	for service, text := range map[string]string{"dhcp": j.dhcp(), "dns": j.dns(), "boot": j.boot(), "install": j.install()} {
+		if text != "" {
+			all[said{service, text}] = j.node.Name
+		}
+	}
+	return all, nil
+}
+
+// differences lists the services whose answers are not the same, in the order
+// of their names.
+func differences(old, now map[said]string) []*inventoryv1.Effect {
+	by := map[string]*inventoryv1.Effect{}
+	entry := func(node, service string) *inventoryv1.Effect {
+		if by[service] == nil {
+			by[service] = &inventoryv1.Effect{Service: service}
+		}
+		by[service].Node = node
+		return by[service]
+	}
+	for s, node := range old {
+		if _, same := now[s]; !same {
+			entry(node, s.service).Before = s.text
+		}
+	}
+	for s, node := range now {
+		if _, same := old[s]; !same {
+			entry(node, s.service).After = s.text
+		}
+	}
+	var all []*inventoryv1.Effect
+	for _, e := range by {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *inventoryv1.Effect) int { return strings.Compare(a.Service, b.Service) })
+	return all
+}
+
+func (j joined) domain(network *inventoryv1.Network) string {
+	if d := j.group.GetDomain(); d != "" {
+		return d
+	}
+	return network.GetName()
+}
+
+// dhcp is what a machine with the node's MAC is given.
+func (j joined) dhcp() string {
+	for i, a := range j.node.Addresses {
+		n := j.networks[i]
+		addr, err := netip.ParseAddr(a.Address)
+		if a.Interface != catalog.BootIf || err != nil || !addr.Is4() || n == nil || j.node.Mac == "" {
+			continue
+		}
+		parts := []string{j.node.Mac, "gets", a.Address, j.node.Name + "." + j.domain(n)}
+		for _, o := range []struct{ name, value string }{{"gateway", n.Gateway}, {"dns", strings.Join(n.Nameservers, ",")}, {"ntp", strings.Join(n.Ntp, ",")}, {"mtu", number(n.Mtu)}} {
+			if o.value != "" {
+				parts = append(parts, o.name+" "+o.value)
+			}
+		}
+		return strings.Join(parts, " ")
+	}
+	return ""
+}
+
+// dns is the node's names with their addresses.
+func (j joined) dns() string {
+	var all []string
+	for i, a := range j.node.Addresses {
+		switch n := j.networks[i]; {
+		case n == nil:
+		case a.Interface == catalog.BootIf:
+			all = append(all, fmt.Sprintf("%s.%s %s", j.node.Name, j.domain(n), a.Address))
+		default:
+			all = append(all, fmt.Sprintf("%s-%s.%s %s", j.node.Name, strings.ToLower(a.Interface), n.Name, a.Address))
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
+
+// boot is what the node's boot script says.
+func (j joined) boot() string {
+	switch {
+	case j.node.Localboot:
+		return "its own disk"
+	case j.osimage == nil:
+		return "nothing: there is no osimage"
+	}
+	text := "osimage " + j.osimage.Name
+	if j.node.Service {
+		text += ", service mode"
+	}
+	if j.osimage.Kernopts != "" {
+		text += ", " + j.osimage.Kernopts
+	}
+	return text
+}
+
+// install is what the install script holds beside the image: scripts stand as
+// the beginning of their digest.
+func (j joined) install() string {
+	if j.node.Localboot || j.osimage == nil {
+		return ""
+	}
+	var parts []string
+	for _, s := range []struct{ name, text string }{{"prescript", j.group.GetPrescript()}, {"partscript", j.group.GetPartscript()}, {"postscript", j.group.GetPostscript()}} {
+		if s.text != "" {
+			parts = append(parts, fmt.Sprintf("%s %.8x", s.name, sha256.Sum256([]byte(s.text))))
+		}
+	}
+	if j.node.Setupbmc && j.bmc != nil {
+		parts = append(parts, fmt.Sprintf("BMC %s user %s", j.bmc.Name, j.bmc.User))
+	}
+	for i, a := range j.node.Addresses {
+		if n := j.networks[i]; n != nil && a.Interface != catalog.BMC {
+			parts = append(parts, fmt.Sprintf("%s %s of %s", a.Interface, a.Address, n.Cidr))
+		}
+	}
+	for _, in := range j.group.GetInterfaces() {
+		if text := strings.TrimSpace(strings.Join(strings.Fields(fmt.Sprint(in.GetMadeOf(), " ", in.Options, " ", number(in.Mtu))), " ")); text != "<nil>" {
+			parts = append(parts, in.Name+" "+text)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func number(n uint32) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprint(n)
+}
