@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/luna-hpc/luna/pkg/catalog"
 	bootscriptv1 "github.com/luna-hpc/luna/proto/bootscript/v1"
@@ -24,13 +26,32 @@ func (a *app) nodeCommand() *cobra.Command {
 		{name: "bmcip", usage: "`address` of the controller (default: a free one)"},
 	}
 	return nounCommand(catalog.Node, "machines",
-		a.changing(verb{noun: catalog.Node, verb: "add", short: "add a node; without a name one is made up", named: true, request: &inventoryv1.NodeAddRequest{},
+		a.changing(verb{noun: catalog.Node, verb: "add", short: "add a node, or those of a host list; without a name one is made up", named: true, request: &inventoryv1.NodeAddRequest{},
 			fields:  append([]field{{name: "count", usage: "how `many` nodes to add with made-up names"}, said}, shared...),
 			example: "  luna node add -g compute\n  luna node add login1 -g login -m 52:54:00:00:00:01\n  luna node add -g compute --count 100"}),
-		a.changing(verb{noun: catalog.Node, verb: "change", short: "change a node", named: true, needsName: true, request: &inventoryv1.NodeChangeRequest{}, texts: []longText{comment},
-			fields:  append([]field{{name: "interface", short: "i", usage: "`interface` that gets the address of --ip (default BOOTIF)"}}, shared...),
-			example: "  luna node change -n node001 --service y\n  luna node change node001 -m 52:54:00:00:00:01"}),
-		a.showing(catalog.Node, a.nodeScript), a.listing(catalog.Node), a.renaming(catalog.Node), a.deleting(catalog.Node))
+		a.changing(verb{noun: catalog.Node, verb: "change", short: "change a node, or those of a host list", named: true, request: &inventoryv1.NodeChangeRequest{}, texts: []longText{comment},
+			fields: append([]field{ofGroup, {name: "interface", short: "i", usage: "`interface` that gets the address of --ip (default BOOTIF)"}}, shared...),
+			example: "  luna node change -n node001 --service y\n  luna node change node001 -m 52:54:00:00:00:01\n" +
+				"  luna node change node[001-016,020] --localboot y\n  luna node change --of compute --service n", more: allNodes}),
+		a.showing(catalog.Node, a.nodeScript), a.listing(catalog.Node), a.renaming(catalog.Node), a.nodeDeleting())
+}
+
+// ofGroup chooses nodes by their group.
+var ofGroup = field{name: "of", usage: "all nodes of this `group`, in place of a name"}
+
+// allNodes adds --all.
+func allNodes(cmd *cobra.Command) func(context.Context, proto.Message) error {
+	all := cmd.Flags().Bool("all", false, "all nodes, in place of a name")
+	return func(_ context.Context, m proto.Message) error {
+		set(m, "all", protoreflect.ValueOfBool(*all))
+		return nil
+	}
+}
+
+func (a *app) nodeDeleting() *cobra.Command {
+	return a.changing(verb{noun: catalog.Node, verb: "delete", short: "remove a node, or those of a host list; files are never touched", named: true,
+		request: &inventoryv1.NodeDeleteRequest{}, fields: []field{{name: "group", short: "g", into: "of", usage: "all nodes of this `group`, in place of a name"}},
+		example: "  luna node delete node[010-012]", more: allNodes})
 }
 
 // nodeScript adds --script to node show.

@@ -210,7 +210,7 @@ func (x *NodeAddress) GetAddress() string {
 
 type NodeAddRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Made up when empty: the cluster's prefix and the lowest number above all in use.
+	// A host list; made up when empty: the cluster's prefix and the lowest number above all in use.
 	Name      string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Group     string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
 	Mac       string `protobuf:"bytes,3,opt,name=mac,proto3" json:"mac,omitempty"`
@@ -345,22 +345,26 @@ func (x *NodeAddRequest) GetBmcip() string {
 }
 
 type NodeChangeRequest struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Group      *string                `protobuf:"bytes,2,opt,name=group,proto3,oneof" json:"group,omitempty"`
-	Mac        *string                `protobuf:"bytes,3,opt,name=mac,proto3,oneof" json:"mac,omitempty"`
-	Port       *string                `protobuf:"bytes,4,opt,name=port,proto3,oneof" json:"port,omitempty"`
-	Localboot  *bool                  `protobuf:"varint,5,opt,name=localboot,proto3,oneof" json:"localboot,omitempty"`
-	Setupbmc   *bool                  `protobuf:"varint,6,opt,name=setupbmc,proto3,oneof" json:"setupbmc,omitempty"`
-	Service    *bool                  `protobuf:"varint,7,opt,name=service,proto3,oneof" json:"service,omitempty"`
-	Comment    *string                `protobuf:"bytes,8,opt,name=comment,proto3,oneof" json:"comment,omitempty"`
-	IfRevision uint64                 `protobuf:"varint,9,opt,name=if_revision,json=ifRevision,proto3" json:"if_revision,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A host list, as in node[001-005,007]; empty with of or all.
+	Name       string  `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Group      *string `protobuf:"bytes,2,opt,name=group,proto3,oneof" json:"group,omitempty"`
+	Mac        *string `protobuf:"bytes,3,opt,name=mac,proto3,oneof" json:"mac,omitempty"`
+	Port       *string `protobuf:"bytes,4,opt,name=port,proto3,oneof" json:"port,omitempty"`
+	Localboot  *bool   `protobuf:"varint,5,opt,name=localboot,proto3,oneof" json:"localboot,omitempty"`
+	Setupbmc   *bool   `protobuf:"varint,6,opt,name=setupbmc,proto3,oneof" json:"setupbmc,omitempty"`
+	Service    *bool   `protobuf:"varint,7,opt,name=service,proto3,oneof" json:"service,omitempty"`
+	Comment    *string `protobuf:"bytes,8,opt,name=comment,proto3,oneof" json:"comment,omitempty"`
+	IfRevision uint64  `protobuf:"varint,9,opt,name=if_revision,json=ifRevision,proto3" json:"if_revision,omitempty"`
 	// Gives the interface this address.
 	Interface string `protobuf:"bytes,10,opt,name=interface,proto3" json:"interface,omitempty"`
 	Ip        string `protobuf:"bytes,11,opt,name=ip,proto3" json:"ip,omitempty"`
 	// Name of a switch; empty takes it away.
-	Switch        *string `protobuf:"bytes,12,opt,name=switch,proto3,oneof" json:"switch,omitempty"`
-	Bmcip         string  `protobuf:"bytes,13,opt,name=bmcip,proto3" json:"bmcip,omitempty"`
+	Switch *string `protobuf:"bytes,12,opt,name=switch,proto3,oneof" json:"switch,omitempty"`
+	Bmcip  string  `protobuf:"bytes,13,opt,name=bmcip,proto3" json:"bmcip,omitempty"`
+	// All nodes of a group, or all there are.
+	Of            string `protobuf:"bytes,14,opt,name=of,proto3" json:"of,omitempty"`
+	All           bool   `protobuf:"varint,15,opt,name=all,proto3" json:"all,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -486,6 +490,90 @@ func (x *NodeChangeRequest) GetBmcip() string {
 	return ""
 }
 
+func (x *NodeChangeRequest) GetOf() string {
+	if x != nil {
+		return x.Of
+	}
+	return ""
+}
+
+func (x *NodeChangeRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+type NodeDeleteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A host list; empty with of or all.
+	Name       string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	IfRevision uint64 `protobuf:"varint,2,opt,name=if_revision,json=ifRevision,proto3" json:"if_revision,omitempty"`
+	// All nodes of a group, or all there are.
+	Of            string `protobuf:"bytes,3,opt,name=of,proto3" json:"of,omitempty"`
+	All           bool   `protobuf:"varint,4,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeDeleteRequest) Reset() {
+	*x = NodeDeleteRequest{}
+	mi := &file_inventory_v1_node_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeDeleteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeDeleteRequest) ProtoMessage() {}
+
+func (x *NodeDeleteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_node_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeDeleteRequest.ProtoReflect.Descriptor instead.
+func (*NodeDeleteRequest) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_node_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *NodeDeleteRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NodeDeleteRequest) GetIfRevision() uint64 {
+	if x != nil {
+		return x.IfRevision
+	}
+	return 0
+}
+
+func (x *NodeDeleteRequest) GetOf() string {
+	if x != nil {
+		return x.Of
+	}
+	return ""
+}
+
+func (x *NodeDeleteRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
 var File_inventory_v1_node_proto protoreflect.FileDescriptor
 
 const file_inventory_v1_node_proto_rawDesc = "" +
@@ -522,7 +610,7 @@ const file_inventory_v1_node_proto_rawDesc = "" +
 	"\x05count\x18\n" +
 	" \x01(\rR\x05count\x12\x16\n" +
 	"\x06switch\x18\v \x01(\tR\x06switch\x12\x14\n" +
-	"\x05bmcip\x18\f \x01(\tR\x05bmcip\"\xcf\x03\n" +
+	"\x05bmcip\x18\f \x01(\tR\x05bmcip\"\xf1\x03\n" +
 	"\x11NodeChangeRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
 	"\x05group\x18\x02 \x01(\tH\x00R\x05group\x88\x01\x01\x12\x15\n" +
@@ -538,7 +626,9 @@ const file_inventory_v1_node_proto_rawDesc = "" +
 	" \x01(\tR\tinterface\x12\x0e\n" +
 	"\x02ip\x18\v \x01(\tR\x02ip\x12\x1b\n" +
 	"\x06switch\x18\f \x01(\tH\aR\x06switch\x88\x01\x01\x12\x14\n" +
-	"\x05bmcip\x18\r \x01(\tR\x05bmcipB\b\n" +
+	"\x05bmcip\x18\r \x01(\tR\x05bmcip\x12\x0e\n" +
+	"\x02of\x18\x0e \x01(\tR\x02of\x12\x10\n" +
+	"\x03all\x18\x0f \x01(\bR\x03allB\b\n" +
 	"\x06_groupB\x06\n" +
 	"\x04_macB\a\n" +
 	"\x05_portB\f\n" +
@@ -549,7 +639,13 @@ const file_inventory_v1_node_proto_rawDesc = "" +
 	"\b_serviceB\n" +
 	"\n" +
 	"\b_commentB\t\n" +
-	"\a_switchB\xa7\x01\n" +
+	"\a_switch\"j\n" +
+	"\x11NodeDeleteRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
+	"\vif_revision\x18\x02 \x01(\x04R\n" +
+	"ifRevision\x12\x0e\n" +
+	"\x02of\x18\x03 \x01(\tR\x02of\x12\x10\n" +
+	"\x03all\x18\x04 \x01(\bR\x03allB\xa7\x01\n" +
 	"\x10com.inventory.v1B\tNodeProtoP\x01Z7github.com/luna-hpc/luna/proto/inventory/v1;inventoryv1\xa2\x02\x03IXX\xaa\x02\fInventory.V1\xca\x02\fInventory\\V1\xe2\x02\x18Inventory\\V1\\GPBMetadata\xea\x02\rInventory::V1b\x06proto3"
 
 var (
@@ -564,12 +660,13 @@ func file_inventory_v1_node_proto_rawDescGZIP() []byte {
 	return file_inventory_v1_node_proto_rawDescData
 }
 
-var file_inventory_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_inventory_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_inventory_v1_node_proto_goTypes = []any{
 	(*Node)(nil),              // 0: inventory.v1.Node
 	(*NodeAddress)(nil),       // 1: inventory.v1.NodeAddress
 	(*NodeAddRequest)(nil),    // 2: inventory.v1.NodeAddRequest
 	(*NodeChangeRequest)(nil), // 3: inventory.v1.NodeChangeRequest
+	(*NodeDeleteRequest)(nil), // 4: inventory.v1.NodeDeleteRequest
 }
 var file_inventory_v1_node_proto_depIdxs = []int32{
 	1, // 0: inventory.v1.Node.addresses:type_name -> inventory.v1.NodeAddress
@@ -592,7 +689,7 @@ func file_inventory_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_inventory_v1_node_proto_rawDesc), len(file_inventory_v1_node_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
@@ -32,11 +34,12 @@ func Add(d *change.Draft, r *inventoryv1.NodeAddRequest) error {
 	case r.Count > 0 && (r.Name != "" || r.Mac != "" || r.Ip != "" || r.Bmcip != "" || r.Port != ""):
 		return fault.Invalidf("count does not go with a name, a MAC, an address or a port")
 	}
-	names := []string{r.Name}
-	if r.Name == "" {
-		if names, err = madeUp(d, int(count)); err != nil {
-			return err
-		}
+	names, err := newNames(d, r.Name, int(count))
+	if err != nil {
+		return err
+	}
+	if len(names) > 1 && (r.Mac != "" || r.Ip != "" || r.Bmcip != "" || r.Port != "") {
+		return fault.Invalidf("a MAC, an address or a port is for one node, not for %d", len(names))
 	}
 	set := address.NewSet(d)
 	for _, name := range names {
@@ -131,13 +134,29 @@ func check(d *change.Draft, n *inventoryv1.Node) error {
 	return err
 }
 
-// Change sets fields of a node; another group takes its old addresses and gives new ones.
+// Change sets fields of nodes; another group takes their old addresses and gives new ones.
 func Change(d *change.Draft, r *inventoryv1.NodeChangeRequest) error {
-	o, err := d.Named(catalog.Node, r.Name, r.IfRevision)
+	nodes, err := chosen(d, r.Name, r.Of, r.All, r.IfRevision)
 	if err != nil {
 		return err
 	}
-	n, set := o.GetNode(), address.NewSet(d)
+	if len(nodes) > 1 && (r.GetMac() != "" || r.GetPort() != "" || r.Ip != "" || r.Bmcip != "") {
+		return fault.Invalidf("a MAC, an address or a port is for one node, not for %d", len(nodes))
+	}
+	set := address.NewSet(d)
+	for _, n := range nodes {
+		before := proto.Clone(n)
+		if err := changeOne(d, set, n, r); err != nil {
+			return err
+		}
+		if len(nodes) == 1 || !proto.Equal(before, n) {
+			d.Put(n.Id, n)
+		}
+	}
+	return nil
+}
+
+func changeOne(d *change.Draft, set *address.Set, n *inventoryv1.Node, r *inventoryv1.NodeChangeRequest) error {
 	change.Set(&n.Mac, r.Mac)
 	change.Set(&n.Port, r.Port)
 	change.Set(&n.Localboot, r.Localboot)
@@ -169,11 +188,8 @@ func Change(d *change.Draft, r *inventoryv1.NodeChangeRequest) error {
 		}
 	}
 	if r.Bmcip != "" {
-		if err := Give(set, n, g, catalog.BMC, r.Bmcip); err != nil {
-			return err
-		}
+		return Give(set, n, g, catalog.BMC, r.Bmcip)
 	}
-	d.Put(n.Id, n)
 	return nil
 }
 
@@ -226,14 +242,16 @@ func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
 	return nil
 }
 
-// Delete removes a node; its addresses rest.
-func Delete(d *change.Draft, r *inventoryv1.DeleteRequest) error {
-	o, err := d.Named(catalog.Node, r.Name, r.IfRevision)
+// Delete removes nodes; their addresses rest.
+func Delete(d *change.Draft, r *inventoryv1.NodeDeleteRequest) error {
+	nodes, err := chosen(d, r.Name, r.Of, r.All, r.IfRevision)
 	if err != nil {
 		return err
 	}
-	n := o.GetNode()
-	Drop(address.NewSet(d), n, func(*inventoryv1.NodeAddress) bool { return false })
-	d.Delete(catalog.Node, n.Id, n.Name)
+	set := address.NewSet(d)
+	for _, n := range nodes {
+		Drop(set, n, func(*inventoryv1.NodeAddress) bool { return false })
+		d.Delete(catalog.Node, n.Id, n.Name)
+	}
 	return nil
 }
