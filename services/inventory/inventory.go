@@ -14,6 +14,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/projection"
 	"github.com/luna-hpc/luna/pkg/run"
 	"github.com/luna-hpc/luna/pkg/secret"
+	"github.com/luna-hpc/luna/pkg/subject"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	"github.com/luna-hpc/luna/services/inventory/internal/bmcsetup"
 	"github.com/luna-hpc/luna/services/inventory/internal/change"
@@ -26,6 +27,7 @@ import (
 	"github.com/luna-hpc/luna/services/inventory/internal/osimage"
 	"github.com/luna-hpc/luna/services/inventory/internal/otherdev"
 	"github.com/luna-hpc/luna/services/inventory/internal/read"
+	"github.com/luna-hpc/luna/services/inventory/internal/undo"
 	"github.com/luna-hpc/luna/services/inventory/internal/upkeep"
 )
 
@@ -70,8 +72,29 @@ func decide[Req proto.Message](d *change.Decider, noun catalog.Noun, verb string
 	}).Dry()
 }
 
+// undoing is the command that takes a change back.
+func undoing(d *change.Decider) bus.Endpoint {
+	return bus.Handle("history", "undo", func(ctx context.Context, call bus.Call, req *inventoryv1.UndoRequest) (*inventoryv1.ChangeReply, error) {
+		done, err := d.Find(ctx, req.Revision, req.CommandId)
+		if err != nil {
+			return nil, err
+		}
+		past, err := d.Past(ctx, done)
+		if err != nil {
+			return nil, err
+		}
+		before := func(noun catalog.Noun, id string) proto.Message { return past[subject.Object(string(noun), id)] }
+		this := func(draft *change.Draft) error { return undo.Decide(draft, done, before) }
+		if call.DryRun {
+			return d.Try(ctx, call, this, effect.Reply)
+		}
+		return d.Do(ctx, call, req, this)
+	}).Dry()
+}
+
 func changing(d *change.Decider) []bus.Endpoint {
 	return []bus.Endpoint{
+		undoing(d),
 		decide(d, catalog.Cluster, "init", cluster.Init),
 		decide(d, catalog.Cluster, "change", cluster.Change),
 		decide(d, catalog.Cluster, "makedhcp", cluster.Makedhcp),

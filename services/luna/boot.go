@@ -3,6 +3,7 @@ package luna
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -187,6 +188,22 @@ func (a *app) historyCommand() *cobra.Command {
 		}
 		t.Render()
 		return nil
+	}
+	return cmd
+}
+
+func (a *app) undoCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "undo REVISION | COMMAND-ID", Short: "take a change back", Args: exactly("REVISION"),
+		Long: "undo writes what a change touched as it was before. It is refused when something of it was\n" +
+			"changed since, or when something else depends on it. An undo is a change too, and can be undone.",
+		Example: "  luna history\n  luna undo 42 --dry_run\n  luna undo 42"}
+	dry := cmd.Flags().Bool("dry_run", false, "only tell what would be changed, and what nodes would be answered differently")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		req := &inventoryv1.UndoRequest{CommandId: args[0]}
+		if n, err := strconv.ParseUint(args[0], 10, 64); err == nil {
+			req = &inventoryv1.UndoRequest{Revision: n}
+		}
+		return a.change(cmd.Context(), *dry, inventory, "history", "undo", "", req)
 	}
 	return cmd
 }

@@ -91,16 +91,22 @@ func (a *app) changing(v verb) *cobra.Command {
 				return err
 			}
 		}
-		asking := *a
-		asking.dryRun = *dry
-		rep, err := ask(cmd.Context(), &asking, service, string(v.noun), v.verb, req, &inventoryv1.ChangeReply{})
-		a.conn = asking.conn
-		if err != nil {
-			return err
-		}
-		return a.printChange(v.noun, rep)
+		return a.change(cmd.Context(), *dry, service, string(v.noun), v.verb, v.noun, req)
 	}
 	return cmd
+}
+
+// change sends a changing command and says what it did, or would do: of the
+// objects only those of a noun, or all when there is none.
+func (a *app) change(ctx context.Context, dry bool, service, noun, verb string, only catalog.Noun, req proto.Message) error {
+	asking := *a
+	asking.dryRun = dry
+	rep, err := ask(ctx, &asking, service, noun, verb, req, &inventoryv1.ChangeReply{})
+	a.conn = asking.conn
+	if err != nil {
+		return err
+	}
+	return a.printChange(only, rep)
 }
 
 // printChange says what a change did.
@@ -119,7 +125,7 @@ func (a *app) printChange(noun catalog.Noun, rep *inventoryv1.ChangeReply) error
 	shown := 0
 	for _, o := range rep.Objects {
 		n, m := catalog.Unwrap(o)
-		if n != noun && len(rep.Objects) > 1 {
+		if noun != "" && n != noun && len(rep.Objects) > 1 {
 			continue
 		}
 		fmt.Fprintf(a.out, "%s %s%s\n", n, catalog.NameOf(m), addressText(o, rep.Names))

@@ -1030,6 +1030,59 @@ func (x *HistoryRequest) GetLimit() uint32 {
 	return 0
 }
 
+// UndoRequest takes a change back: of a revision or a command.
+type UndoRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	CommandId     string                 `protobuf:"bytes,2,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UndoRequest) Reset() {
+	*x = UndoRequest{}
+	mi := &file_inventory_v1_change_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UndoRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UndoRequest) ProtoMessage() {}
+
+func (x *UndoRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_change_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UndoRequest.ProtoReflect.Descriptor instead.
+func (*UndoRequest) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *UndoRequest) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *UndoRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
 type HistoryReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Changes       []*ChangeAt            `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
@@ -1039,7 +1092,7 @@ type HistoryReply struct {
 
 func (x *HistoryReply) Reset() {
 	*x = HistoryReply{}
-	mi := &file_inventory_v1_change_proto_msgTypes[13]
+	mi := &file_inventory_v1_change_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1104,7 @@ func (x *HistoryReply) String() string {
 func (*HistoryReply) ProtoMessage() {}
 
 func (x *HistoryReply) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_change_proto_msgTypes[13]
+	mi := &file_inventory_v1_change_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1117,7 @@ func (x *HistoryReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryReply.ProtoReflect.Descriptor instead.
 func (*HistoryReply) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_change_proto_rawDescGZIP(), []int{13}
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *HistoryReply) GetChanges() []*ChangeAt {
@@ -1084,7 +1137,7 @@ type ChangeAt struct {
 
 func (x *ChangeAt) Reset() {
 	*x = ChangeAt{}
-	mi := &file_inventory_v1_change_proto_msgTypes[14]
+	mi := &file_inventory_v1_change_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1149,7 @@ func (x *ChangeAt) String() string {
 func (*ChangeAt) ProtoMessage() {}
 
 func (x *ChangeAt) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_change_proto_msgTypes[14]
+	mi := &file_inventory_v1_change_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1162,7 @@ func (x *ChangeAt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeAt.ProtoReflect.Descriptor instead.
 func (*ChangeAt) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_change_proto_rawDescGZIP(), []int{14}
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ChangeAt) GetRevision() uint64 {
@@ -1218,7 +1271,11 @@ const file_inventory_v1_change_proto_rawDesc = "" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\rR\x05limit\"@\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\"H\n" +
+	"\vUndoRequest\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x02 \x01(\tR\tcommandId\"@\n" +
 	"\fHistoryReply\x120\n" +
 	"\achanges\x18\x01 \x03(\v2\x16.inventory.v1.ChangeAtR\achanges\"T\n" +
 	"\bChangeAt\x12\x1a\n" +
@@ -1238,7 +1295,7 @@ func file_inventory_v1_change_proto_rawDescGZIP() []byte {
 	return file_inventory_v1_change_proto_rawDescData
 }
 
-var file_inventory_v1_change_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_inventory_v1_change_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_inventory_v1_change_proto_goTypes = []any{
 	(*Object)(nil),         // 0: inventory.v1.Object
 	(*Change)(nil),         // 1: inventory.v1.Change
@@ -1253,41 +1310,42 @@ var file_inventory_v1_change_proto_goTypes = []any{
 	(*ListRequest)(nil),    // 10: inventory.v1.ListRequest
 	(*ListReply)(nil),      // 11: inventory.v1.ListReply
 	(*HistoryRequest)(nil), // 12: inventory.v1.HistoryRequest
-	(*HistoryReply)(nil),   // 13: inventory.v1.HistoryReply
-	(*ChangeAt)(nil),       // 14: inventory.v1.ChangeAt
-	nil,                    // 15: inventory.v1.ChangeReply.NamesEntry
-	nil,                    // 16: inventory.v1.ShowReply.NamesEntry
-	nil,                    // 17: inventory.v1.ListReply.NamesEntry
-	(*Cluster)(nil),        // 18: inventory.v1.Cluster
-	(*Network)(nil),        // 19: inventory.v1.Network
-	(*Osimage)(nil),        // 20: inventory.v1.Osimage
-	(*Group)(nil),          // 21: inventory.v1.Group
-	(*Node)(nil),           // 22: inventory.v1.Node
-	(*Rest)(nil),           // 23: inventory.v1.Rest
-	(*Bmcsetup)(nil),       // 24: inventory.v1.Bmcsetup
-	(*Switch)(nil),         // 25: inventory.v1.Switch
-	(*Otherdev)(nil),       // 26: inventory.v1.Otherdev
+	(*UndoRequest)(nil),    // 13: inventory.v1.UndoRequest
+	(*HistoryReply)(nil),   // 14: inventory.v1.HistoryReply
+	(*ChangeAt)(nil),       // 15: inventory.v1.ChangeAt
+	nil,                    // 16: inventory.v1.ChangeReply.NamesEntry
+	nil,                    // 17: inventory.v1.ShowReply.NamesEntry
+	nil,                    // 18: inventory.v1.ListReply.NamesEntry
+	(*Cluster)(nil),        // 19: inventory.v1.Cluster
+	(*Network)(nil),        // 20: inventory.v1.Network
+	(*Osimage)(nil),        // 21: inventory.v1.Osimage
+	(*Group)(nil),          // 22: inventory.v1.Group
+	(*Node)(nil),           // 23: inventory.v1.Node
+	(*Rest)(nil),           // 24: inventory.v1.Rest
+	(*Bmcsetup)(nil),       // 25: inventory.v1.Bmcsetup
+	(*Switch)(nil),         // 26: inventory.v1.Switch
+	(*Otherdev)(nil),       // 27: inventory.v1.Otherdev
 }
 var file_inventory_v1_change_proto_depIdxs = []int32{
-	18, // 0: inventory.v1.Object.cluster:type_name -> inventory.v1.Cluster
-	19, // 1: inventory.v1.Object.network:type_name -> inventory.v1.Network
-	20, // 2: inventory.v1.Object.osimage:type_name -> inventory.v1.Osimage
-	21, // 3: inventory.v1.Object.group:type_name -> inventory.v1.Group
-	22, // 4: inventory.v1.Object.node:type_name -> inventory.v1.Node
-	23, // 5: inventory.v1.Object.rest:type_name -> inventory.v1.Rest
-	24, // 6: inventory.v1.Object.bmcsetup:type_name -> inventory.v1.Bmcsetup
-	25, // 7: inventory.v1.Object.switch:type_name -> inventory.v1.Switch
-	26, // 8: inventory.v1.Object.otherdev:type_name -> inventory.v1.Otherdev
+	19, // 0: inventory.v1.Object.cluster:type_name -> inventory.v1.Cluster
+	20, // 1: inventory.v1.Object.network:type_name -> inventory.v1.Network
+	21, // 2: inventory.v1.Object.osimage:type_name -> inventory.v1.Osimage
+	22, // 3: inventory.v1.Object.group:type_name -> inventory.v1.Group
+	23, // 4: inventory.v1.Object.node:type_name -> inventory.v1.Node
+	24, // 5: inventory.v1.Object.rest:type_name -> inventory.v1.Rest
+	25, // 6: inventory.v1.Object.bmcsetup:type_name -> inventory.v1.Bmcsetup
+	26, // 7: inventory.v1.Object.switch:type_name -> inventory.v1.Switch
+	27, // 8: inventory.v1.Object.otherdev:type_name -> inventory.v1.Otherdev
 	2,  // 9: inventory.v1.Change.touched:type_name -> inventory.v1.Touch
 	0,  // 10: inventory.v1.ChangeReply.objects:type_name -> inventory.v1.Object
-	15, // 11: inventory.v1.ChangeReply.names:type_name -> inventory.v1.ChangeReply.NamesEntry
+	16, // 11: inventory.v1.ChangeReply.names:type_name -> inventory.v1.ChangeReply.NamesEntry
 	2,  // 12: inventory.v1.ChangeReply.touched:type_name -> inventory.v1.Touch
 	4,  // 13: inventory.v1.ChangeReply.effects:type_name -> inventory.v1.Effect
 	0,  // 14: inventory.v1.ShowReply.object:type_name -> inventory.v1.Object
-	16, // 15: inventory.v1.ShowReply.names:type_name -> inventory.v1.ShowReply.NamesEntry
+	17, // 15: inventory.v1.ShowReply.names:type_name -> inventory.v1.ShowReply.NamesEntry
 	0,  // 16: inventory.v1.ListReply.objects:type_name -> inventory.v1.Object
-	17, // 17: inventory.v1.ListReply.names:type_name -> inventory.v1.ListReply.NamesEntry
-	14, // 18: inventory.v1.HistoryReply.changes:type_name -> inventory.v1.ChangeAt
+	18, // 17: inventory.v1.ListReply.names:type_name -> inventory.v1.ListReply.NamesEntry
+	15, // 18: inventory.v1.HistoryReply.changes:type_name -> inventory.v1.ChangeAt
 	1,  // 19: inventory.v1.ChangeAt.change:type_name -> inventory.v1.Change
 	20, // [20:20] is the sub-list for method output_type
 	20, // [20:20] is the sub-list for method input_type
@@ -1326,7 +1384,7 @@ func file_inventory_v1_change_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_inventory_v1_change_proto_rawDesc), len(file_inventory_v1_change_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -207,12 +207,17 @@ func (a *Allocator) Release(addr netip.Addr) {
 	a.draft.Put(change.RestID(a.network.Id, addr), r)
 }
 
-func (a *Allocator) use(addr netip.Addr) {
-	a.taken[addr] = "this change"
+// Wake ends the rest of an address, for whoever had it.
+func (a *Allocator) Wake(addr netip.Addr) {
 	if a.resting[addr] != nil {
 		delete(a.resting, addr)
 		a.draft.Delete(catalog.Rest, change.RestID(a.network.Id, addr), "")
 	}
+}
+
+func (a *Allocator) use(addr netip.Addr) {
+	a.taken[addr] = "this change"
+	a.Wake(addr)
 }
 
 func (a *Allocator) rests(addr netip.Addr) bool {

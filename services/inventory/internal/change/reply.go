@@ -78,49 +78,51 @@ func (d *Decider) objectAt(ctx context.Context, t *inventoryv1.Touch, seq uint64
 // AddNames puts the names of what the objects refer to into names, by id.
 func AddNames(v catalog.View, names map[string]string, objects ...*inventoryv1.Object) error {
 	for _, o := range objects {
-		for _, r := range references(o) {
-			if r.id == "" || names[r.id] != "" {
+		for _, r := range References(o) {
+			if r.ID == "" || names[r.ID] != "" {
 				continue
 			}
-			target, err := v.Object(r.noun, r.id)
+			target, err := v.Object(r.Noun, r.ID)
 			if err != nil {
 				return err
 			}
 			if target != nil {
 				_, m := catalog.Unwrap(target)
-				names[r.id] = catalog.NameOf(m)
+				names[r.ID] = catalog.NameOf(m)
 			}
 		}
 	}
 	return nil
 }
 
-type reference struct {
-	noun catalog.Noun
-	id   string
+// Reference is an object that another one refers to; the id may be empty.
+type Reference struct {
+	Noun catalog.Noun
+	ID   string
 }
 
-func references(o *inventoryv1.Object) []reference {
-	var rs []reference
+// References lists what an object refers to.
+func References(o *inventoryv1.Object) []Reference {
+	var rs []Reference
 	switch {
 	case o.GetGroup() != nil:
-		rs = append(rs, reference{catalog.Osimage, o.GetGroup().OsimageId}, reference{catalog.Bmcsetup, o.GetGroup().BmcsetupId})
+		rs = append(rs, Reference{catalog.Osimage, o.GetGroup().OsimageId}, Reference{catalog.Bmcsetup, o.GetGroup().BmcsetupId})
 		for _, i := range o.GetGroup().Interfaces {
 			for _, n := range i.NetworkIds {
-				rs = append(rs, reference{catalog.Network, n})
+				rs = append(rs, Reference{catalog.Network, n})
 			}
 		}
 	case o.GetNode() != nil:
-		rs = append(rs, reference{catalog.Group, o.GetNode().GroupId}, reference{catalog.Switch, o.GetNode().SwitchId})
+		rs = append(rs, Reference{catalog.Group, o.GetNode().GroupId}, Reference{catalog.Switch, o.GetNode().SwitchId})
 		for _, a := range o.GetNode().Addresses {
-			rs = append(rs, reference{catalog.Network, a.NetworkId})
+			rs = append(rs, Reference{catalog.Network, a.NetworkId})
 		}
 	case o.GetOtherdev() != nil:
 		for _, a := range o.GetOtherdev().Addresses {
-			rs = append(rs, reference{catalog.Network, a.NetworkId})
+			rs = append(rs, Reference{catalog.Network, a.NetworkId})
 		}
 	case o.GetSwitch() != nil:
-		rs = append(rs, reference{catalog.Network, o.GetSwitch().NetworkId})
+		rs = append(rs, Reference{catalog.Network, o.GetSwitch().NetworkId})
 	}
 	return rs
 }
