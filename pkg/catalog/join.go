@@ -36,7 +36,7 @@ func (v View) Join(n *inventoryv1.Node) (j Joined, err error) {
 	if j.Group, err = v.Group(n.GetGroupId()); err != nil {
 		return j, err
 	}
-	if j.Osimage, err = v.Osimage(j.Group.GetOsimageId()); err != nil {
+	if j.Osimage, err = v.Osimage(OsimageID(n, j.Group)); err != nil {
 		return j, err
 	}
 	if j.Bmcsetup, err = v.Bmcsetup(j.Group.GetBmcsetupId()); err != nil {

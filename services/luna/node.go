@@ -3,6 +3,7 @@ package luna
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
@@ -25,15 +26,53 @@ func (a *app) nodeCommand() *cobra.Command {
 		{name: "ip", usage: "`address` of the interface (default: a free one)"},
 		{name: "bmcip", usage: "`address` of the controller (default: a free one)"},
 	}
+	changed := append([]field{ofGroup,
+		{name: "osimage", short: "o", usage: "`osimage` in place of the group's"},
+		{name: "kernopts", usage: "kernel `options` in place of the osimage's"},
+		{name: "inherit", usage: "`fields` to have from the group again, with commas: osimage, kernopts, prescript, partscript, postscript"},
+		{name: "interface", short: "i", usage: "`interface` that gets the address of --ip (default BOOTIF)"},
+	}, shared...)
+	scripts := []longText{comment}
+	for _, name := range []string{"prescript", "partscript", "postscript"} {
+		scripts = append(scripts, longText{name, "", "script in place of the group's: edit it, or read it from a pipe"})
+	}
 	return nounCommand(catalog.Node, "machines",
 		a.changing(verb{noun: catalog.Node, verb: "add", short: "add a node, or those of a host list; without a name one is made up", named: true, request: &inventoryv1.NodeAddRequest{},
 			fields:  append([]field{{name: "count", usage: "how `many` nodes to add with made-up names"}, said}, shared...),
 			example: "  luna node add -g compute\n  luna node add login1 -g login -m 52:54:00:00:00:01\n  luna node add -g compute --count 100"}),
-		a.changing(verb{noun: catalog.Node, verb: "change", short: "change a node, or those of a host list", named: true, request: &inventoryv1.NodeChangeRequest{}, texts: []longText{comment},
-			fields: append([]field{ofGroup, {name: "interface", short: "i", usage: "`interface` that gets the address of --ip (default BOOTIF)"}}, shared...),
+		a.changing(verb{noun: catalog.Node, verb: "change", short: "change a node, or those of a host list", named: true, request: &inventoryv1.NodeChangeRequest{},
+			texts: scripts, fields: changed, more: allNodes,
 			example: "  luna node change -n node001 --service y\n  luna node change node001 -m 52:54:00:00:00:01\n" +
-				"  luna node change node[001-016,020] --localboot y\n  luna node change --of compute --service n", more: allNodes}),
-		a.showing(catalog.Node, a.nodeScript), a.listing(catalog.Node), a.renaming(catalog.Node), a.nodeDeleting())
+				"  luna node change node[001-016,020] --localboot y\n  luna node change --of compute --service n"}),
+		a.showing(catalog.Node, a.nodeScript), a.listing(catalog.Node), a.renaming(catalog.Node), a.nodeDeleting(), a.explainCommand())
+}
+
+// explainCommand tells where a node's values come from.
+func (a *app) explainCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "explain NAME", Short: "tell where each value of a node comes from", ValidArgsFunction: a.completeNames(catalog.Node),
+		Example: "  luna node explain node042"}
+	name := nameFlag(cmd, true)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		n, err := name(args)
+		if err != nil {
+			return err
+		}
+		rep, err := ask(cmd.Context(), a, inventory, "node", "explain", &inventoryv1.NameRequest{Name: n}, &inventoryv1.ExplainReply{})
+		if err != nil {
+			return err
+		}
+		a.warnOld(rep.MayBeOld)
+		if a.output != "table" {
+			return a.print(rep)
+		}
+		t := a.newTable("field", "value", "from")
+		for _, v := range rep.Values {
+			t.AppendRow([]any{v.Field, strings.TrimRight(v.Value, "\n"), v.From})
+		}
+		t.Render()
+		return nil
+	}
+	return cmd
 }
 
 // ofGroup chooses nodes by their group.

@@ -28,14 +28,21 @@ type Node struct {
 	Name    string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	GroupId string                 `protobuf:"bytes,3,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
 	// Ethernet address the node boots from, as 52:54:00:00:00:01; empty until learned.
-	Mac           string         `protobuf:"bytes,4,opt,name=mac,proto3" json:"mac,omitempty"`
-	SwitchId      string         `protobuf:"bytes,5,opt,name=switch_id,json=switchId,proto3" json:"switch_id,omitempty"`
-	Port          string         `protobuf:"bytes,6,opt,name=port,proto3" json:"port,omitempty"`
-	Localboot     bool           `protobuf:"varint,7,opt,name=localboot,proto3" json:"localboot,omitempty"`
-	Setupbmc      bool           `protobuf:"varint,8,opt,name=setupbmc,proto3" json:"setupbmc,omitempty"`
-	Service       bool           `protobuf:"varint,9,opt,name=service,proto3" json:"service,omitempty"`
-	Comment       string         `protobuf:"bytes,10,opt,name=comment,proto3" json:"comment,omitempty"`
-	Addresses     []*NodeAddress `protobuf:"bytes,11,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Mac       string         `protobuf:"bytes,4,opt,name=mac,proto3" json:"mac,omitempty"`
+	SwitchId  string         `protobuf:"bytes,5,opt,name=switch_id,json=switchId,proto3" json:"switch_id,omitempty"`
+	Port      string         `protobuf:"bytes,6,opt,name=port,proto3" json:"port,omitempty"`
+	Localboot bool           `protobuf:"varint,7,opt,name=localboot,proto3" json:"localboot,omitempty"`
+	Setupbmc  bool           `protobuf:"varint,8,opt,name=setupbmc,proto3" json:"setupbmc,omitempty"`
+	Service   bool           `protobuf:"varint,9,opt,name=service,proto3" json:"service,omitempty"`
+	Comment   string         `protobuf:"bytes,10,opt,name=comment,proto3" json:"comment,omitempty"`
+	Addresses []*NodeAddress `protobuf:"bytes,11,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// What the node has in place of its group's; absent is the group's.
+	OsimageId *string `protobuf:"bytes,12,opt,name=osimage_id,json=osimageId,proto3,oneof" json:"osimage_id,omitempty"`
+	// In place of the osimage's.
+	Kernopts      *string `protobuf:"bytes,13,opt,name=kernopts,proto3,oneof" json:"kernopts,omitempty"`
+	Prescript     *string `protobuf:"bytes,14,opt,name=prescript,proto3,oneof" json:"prescript,omitempty"`
+	Partscript    *string `protobuf:"bytes,15,opt,name=partscript,proto3,oneof" json:"partscript,omitempty"`
+	Postscript    *string `protobuf:"bytes,16,opt,name=postscript,proto3,oneof" json:"postscript,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -145,6 +152,41 @@ func (x *Node) GetAddresses() []*NodeAddress {
 		return x.Addresses
 	}
 	return nil
+}
+
+func (x *Node) GetOsimageId() string {
+	if x != nil && x.OsimageId != nil {
+		return *x.OsimageId
+	}
+	return ""
+}
+
+func (x *Node) GetKernopts() string {
+	if x != nil && x.Kernopts != nil {
+		return *x.Kernopts
+	}
+	return ""
+}
+
+func (x *Node) GetPrescript() string {
+	if x != nil && x.Prescript != nil {
+		return *x.Prescript
+	}
+	return ""
+}
+
+func (x *Node) GetPartscript() string {
+	if x != nil && x.Partscript != nil {
+		return *x.Partscript
+	}
+	return ""
+}
+
+func (x *Node) GetPostscript() string {
+	if x != nil && x.Postscript != nil {
+		return *x.Postscript
+	}
+	return ""
 }
 
 // NodeAddress is the address of one interface of a node in one network.
@@ -363,8 +405,16 @@ type NodeChangeRequest struct {
 	Switch *string `protobuf:"bytes,12,opt,name=switch,proto3,oneof" json:"switch,omitempty"`
 	Bmcip  string  `protobuf:"bytes,13,opt,name=bmcip,proto3" json:"bmcip,omitempty"`
 	// All nodes of a group, or all there are.
-	Of            string `protobuf:"bytes,14,opt,name=of,proto3" json:"of,omitempty"`
-	All           bool   `protobuf:"varint,15,opt,name=all,proto3" json:"all,omitempty"`
+	Of  string `protobuf:"bytes,14,opt,name=of,proto3" json:"of,omitempty"`
+	All bool   `protobuf:"varint,15,opt,name=all,proto3" json:"all,omitempty"`
+	// In place of the group's.
+	Osimage    *string `protobuf:"bytes,16,opt,name=osimage,proto3,oneof" json:"osimage,omitempty"`
+	Kernopts   *string `protobuf:"bytes,17,opt,name=kernopts,proto3,oneof" json:"kernopts,omitempty"`
+	Prescript  *string `protobuf:"bytes,18,opt,name=prescript,proto3,oneof" json:"prescript,omitempty"`
+	Partscript *string `protobuf:"bytes,19,opt,name=partscript,proto3,oneof" json:"partscript,omitempty"`
+	Postscript *string `protobuf:"bytes,20,opt,name=postscript,proto3,oneof" json:"postscript,omitempty"`
+	// Comma list of the five above that the node shall have from its group again.
+	Inherit       string `protobuf:"bytes,21,opt,name=inherit,proto3" json:"inherit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -504,6 +554,171 @@ func (x *NodeChangeRequest) GetAll() bool {
 	return false
 }
 
+func (x *NodeChangeRequest) GetOsimage() string {
+	if x != nil && x.Osimage != nil {
+		return *x.Osimage
+	}
+	return ""
+}
+
+func (x *NodeChangeRequest) GetKernopts() string {
+	if x != nil && x.Kernopts != nil {
+		return *x.Kernopts
+	}
+	return ""
+}
+
+func (x *NodeChangeRequest) GetPrescript() string {
+	if x != nil && x.Prescript != nil {
+		return *x.Prescript
+	}
+	return ""
+}
+
+func (x *NodeChangeRequest) GetPartscript() string {
+	if x != nil && x.Partscript != nil {
+		return *x.Partscript
+	}
+	return ""
+}
+
+func (x *NodeChangeRequest) GetPostscript() string {
+	if x != nil && x.Postscript != nil {
+		return *x.Postscript
+	}
+	return ""
+}
+
+func (x *NodeChangeRequest) GetInherit() string {
+	if x != nil {
+		return x.Inherit
+	}
+	return ""
+}
+
+// ExplainReply tells where what a node gets comes from.
+type ExplainReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Values        []*Explained           `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`
+	Revision      uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	MayBeOld      bool                   `protobuf:"varint,3,opt,name=may_be_old,json=mayBeOld,proto3" json:"may_be_old,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainReply) Reset() {
+	*x = ExplainReply{}
+	mi := &file_inventory_v1_node_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainReply) ProtoMessage() {}
+
+func (x *ExplainReply) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_node_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainReply.ProtoReflect.Descriptor instead.
+func (*ExplainReply) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_node_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ExplainReply) GetValues() []*Explained {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *ExplainReply) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ExplainReply) GetMayBeOld() bool {
+	if x != nil {
+		return x.MayBeOld
+	}
+	return false
+}
+
+// Explained is one value.
+type Explained struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Field string                 `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	Value string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// The object that has it, as in "group compute", or "default".
+	From          string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Explained) Reset() {
+	*x = Explained{}
+	mi := &file_inventory_v1_node_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Explained) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Explained) ProtoMessage() {}
+
+func (x *Explained) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_node_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Explained.ProtoReflect.Descriptor instead.
+func (*Explained) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_node_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Explained) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *Explained) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Explained) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
 type NodeDeleteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A host list; empty with of or all.
@@ -518,7 +733,7 @@ type NodeDeleteRequest struct {
 
 func (x *NodeDeleteRequest) Reset() {
 	*x = NodeDeleteRequest{}
-	mi := &file_inventory_v1_node_proto_msgTypes[4]
+	mi := &file_inventory_v1_node_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +745,7 @@ func (x *NodeDeleteRequest) String() string {
 func (*NodeDeleteRequest) ProtoMessage() {}
 
 func (x *NodeDeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_inventory_v1_node_proto_msgTypes[4]
+	mi := &file_inventory_v1_node_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +758,7 @@ func (x *NodeDeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeDeleteRequest.ProtoReflect.Descriptor instead.
 func (*NodeDeleteRequest) Descriptor() ([]byte, []int) {
-	return file_inventory_v1_node_proto_rawDescGZIP(), []int{4}
+	return file_inventory_v1_node_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *NodeDeleteRequest) GetName() string {
@@ -578,7 +793,7 @@ var File_inventory_v1_node_proto protoreflect.FileDescriptor
 
 const file_inventory_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x17inventory/v1/node.proto\x12\finventory.v1\"\xaf\x02\n" +
+	"\x17inventory/v1/node.proto\x12\finventory.v1\"\xa9\x04\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -591,7 +806,23 @@ const file_inventory_v1_node_proto_rawDesc = "" +
 	"\aservice\x18\t \x01(\bR\aservice\x12\x18\n" +
 	"\acomment\x18\n" +
 	" \x01(\tR\acomment\x127\n" +
-	"\taddresses\x18\v \x03(\v2\x19.inventory.v1.NodeAddressR\taddresses\"d\n" +
+	"\taddresses\x18\v \x03(\v2\x19.inventory.v1.NodeAddressR\taddresses\x12\"\n" +
+	"\n" +
+	"osimage_id\x18\f \x01(\tH\x00R\tosimageId\x88\x01\x01\x12\x1f\n" +
+	"\bkernopts\x18\r \x01(\tH\x01R\bkernopts\x88\x01\x01\x12!\n" +
+	"\tprescript\x18\x0e \x01(\tH\x02R\tprescript\x88\x01\x01\x12#\n" +
+	"\n" +
+	"partscript\x18\x0f \x01(\tH\x03R\n" +
+	"partscript\x88\x01\x01\x12#\n" +
+	"\n" +
+	"postscript\x18\x10 \x01(\tH\x04R\n" +
+	"postscript\x88\x01\x01B\r\n" +
+	"\v_osimage_idB\v\n" +
+	"\t_kernoptsB\f\n" +
+	"\n" +
+	"_prescriptB\r\n" +
+	"\v_partscriptB\r\n" +
+	"\v_postscript\"d\n" +
 	"\vNodeAddress\x12\x1c\n" +
 	"\tinterface\x18\x01 \x01(\tR\tinterface\x12\x1d\n" +
 	"\n" +
@@ -610,7 +841,7 @@ const file_inventory_v1_node_proto_rawDesc = "" +
 	"\x05count\x18\n" +
 	" \x01(\rR\x05count\x12\x16\n" +
 	"\x06switch\x18\v \x01(\tR\x06switch\x12\x14\n" +
-	"\x05bmcip\x18\f \x01(\tR\x05bmcip\"\xf1\x03\n" +
+	"\x05bmcip\x18\f \x01(\tR\x05bmcip\"\xfd\x05\n" +
 	"\x11NodeChangeRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
 	"\x05group\x18\x02 \x01(\tH\x00R\x05group\x88\x01\x01\x12\x15\n" +
@@ -628,7 +859,18 @@ const file_inventory_v1_node_proto_rawDesc = "" +
 	"\x06switch\x18\f \x01(\tH\aR\x06switch\x88\x01\x01\x12\x14\n" +
 	"\x05bmcip\x18\r \x01(\tR\x05bmcip\x12\x0e\n" +
 	"\x02of\x18\x0e \x01(\tR\x02of\x12\x10\n" +
-	"\x03all\x18\x0f \x01(\bR\x03allB\b\n" +
+	"\x03all\x18\x0f \x01(\bR\x03all\x12\x1d\n" +
+	"\aosimage\x18\x10 \x01(\tH\bR\aosimage\x88\x01\x01\x12\x1f\n" +
+	"\bkernopts\x18\x11 \x01(\tH\tR\bkernopts\x88\x01\x01\x12!\n" +
+	"\tprescript\x18\x12 \x01(\tH\n" +
+	"R\tprescript\x88\x01\x01\x12#\n" +
+	"\n" +
+	"partscript\x18\x13 \x01(\tH\vR\n" +
+	"partscript\x88\x01\x01\x12#\n" +
+	"\n" +
+	"postscript\x18\x14 \x01(\tH\fR\n" +
+	"postscript\x88\x01\x01\x12\x18\n" +
+	"\ainherit\x18\x15 \x01(\tR\ainheritB\b\n" +
 	"\x06_groupB\x06\n" +
 	"\x04_macB\a\n" +
 	"\x05_portB\f\n" +
@@ -639,7 +881,23 @@ const file_inventory_v1_node_proto_rawDesc = "" +
 	"\b_serviceB\n" +
 	"\n" +
 	"\b_commentB\t\n" +
-	"\a_switch\"j\n" +
+	"\a_switchB\n" +
+	"\n" +
+	"\b_osimageB\v\n" +
+	"\t_kernoptsB\f\n" +
+	"\n" +
+	"_prescriptB\r\n" +
+	"\v_partscriptB\r\n" +
+	"\v_postscript\"y\n" +
+	"\fExplainReply\x12/\n" +
+	"\x06values\x18\x01 \x03(\v2\x17.inventory.v1.ExplainedR\x06values\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1c\n" +
+	"\n" +
+	"may_be_old\x18\x03 \x01(\bR\bmayBeOld\"K\n" +
+	"\tExplained\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\tR\x04from\"j\n" +
 	"\x11NodeDeleteRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vif_revision\x18\x02 \x01(\x04R\n" +
@@ -660,21 +918,24 @@ func file_inventory_v1_node_proto_rawDescGZIP() []byte {
 	return file_inventory_v1_node_proto_rawDescData
 }
 
-var file_inventory_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_inventory_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_inventory_v1_node_proto_goTypes = []any{
 	(*Node)(nil),              // 0: inventory.v1.Node
 	(*NodeAddress)(nil),       // 1: inventory.v1.NodeAddress
 	(*NodeAddRequest)(nil),    // 2: inventory.v1.NodeAddRequest
 	(*NodeChangeRequest)(nil), // 3: inventory.v1.NodeChangeRequest
-	(*NodeDeleteRequest)(nil), // 4: inventory.v1.NodeDeleteRequest
+	(*ExplainReply)(nil),      // 4: inventory.v1.ExplainReply
+	(*Explained)(nil),         // 5: inventory.v1.Explained
+	(*NodeDeleteRequest)(nil), // 6: inventory.v1.NodeDeleteRequest
 }
 var file_inventory_v1_node_proto_depIdxs = []int32{
 	1, // 0: inventory.v1.Node.addresses:type_name -> inventory.v1.NodeAddress
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	5, // 1: inventory.v1.ExplainReply.values:type_name -> inventory.v1.Explained
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_inventory_v1_node_proto_init() }
@@ -682,6 +943,7 @@ func file_inventory_v1_node_proto_init() {
 	if File_inventory_v1_node_proto != nil {
 		return
 	}
+	file_inventory_v1_node_proto_msgTypes[0].OneofWrappers = []any{}
 	file_inventory_v1_node_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -689,7 +951,7 @@ func file_inventory_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_inventory_v1_node_proto_rawDesc), len(file_inventory_v1_node_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -81,7 +81,7 @@ func interfaceOf(p plan.Plan, in *inventoryv1.Interface) Interface {
 func Of(p plan.Plan) Script {
 	return Script{
 		Node: p.Node.GetName(), Osimage: p.Osimage.GetName(),
-		Prescript: p.Group.GetPrescript(), Partscript: p.Group.GetPartscript(), Postscript: p.Group.GetPostscript(),
+		Prescript: p.Prescript(), Partscript: p.Partscript(), Postscript: p.Postscript(),
 		Manifest: digest(p.Release.GetManifest()), Torrent: digest(p.Release.GetTorrent()),
 		BMC: BMCOf(p), Identity: IdentityOf(p), Network: NetworkOf(p),
 	}

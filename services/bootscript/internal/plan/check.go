@@ -26,9 +26,9 @@ func (p Plan) Check() string {
 			return fmt.Sprintf("the name server %q of network %s is no address", dns, p.Network.GetName())
 		}
 	}
-	opts := p.Osimage.GetKernopts()
+	opts := p.Kernopts()
 	if err := ipxe.CheckLine(strings.ReplaceAll(opts, "\t", " ")); err != nil {
-		return fmt.Sprintf("osimage %s: %v", p.Osimage.GetName(), err)
+		return fmt.Sprintf("kernel options of node %s or osimage %s: %v", p.Node.GetName(), p.Osimage.GetName(), err)
 	}
 	return ""
 }

@@ -74,5 +74,5 @@ func (p Plan) line(b Boot) string {
 	add("token", b.Token)
 	add("manifest", p.Release.GetManifest())
 	add("time", fmt.Sprint(b.Now.Unix()))
-	return strings.Join(append(words, strings.Fields(p.Osimage.GetKernopts())...), " ")
+	return strings.Join(append(words, strings.Fields(p.Kernopts())...), " ")
 }

@@ -113,7 +113,7 @@ func References(o *inventoryv1.Object) []Reference {
 			}
 		}
 	case o.GetNode() != nil:
-		rs = append(rs, Reference{catalog.Group, o.GetNode().GroupId}, Reference{catalog.Switch, o.GetNode().SwitchId})
+		rs = append(rs, Reference{catalog.Group, o.GetNode().GroupId}, Reference{catalog.Switch, o.GetNode().SwitchId}, Reference{catalog.Osimage, o.GetNode().GetOsimageId()})
 		for _, a := range o.GetNode().Addresses {
 			rs = append(rs, Reference{catalog.Network, a.NetworkId})
 		}

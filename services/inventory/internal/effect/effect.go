@@ -107,7 +107,7 @@ func join(s state, id string) (j joined, err error) {
 	}
 	j.node, _ = get(catalog.Node, id).(*inventoryv1.Node)
 	j.group, _ = get(catalog.Group, j.node.GetGroupId()).(*inventoryv1.Group)
-	j.osimage, _ = get(catalog.Osimage, j.group.GetOsimageId()).(*inventoryv1.Osimage)
+	j.osimage, _ = get(catalog.Osimage, catalog.OsimageID(j.node, j.group)).(*inventoryv1.Osimage)
 	j.bmc, _ = get(catalog.Bmcsetup, j.group.GetBmcsetupId()).(*inventoryv1.Bmcsetup)
 	for _, a := range j.node.GetAddresses() {
 		n, _ := get(catalog.Network, a.NetworkId).(*inventoryv1.Network)
@@ -159,6 +159,11 @@ func differences(old, now map[said]string) []*inventoryv1.Effect {
 	}
 	slices.SortFunc(all, func(a, b *inventoryv1.Effect) int { return strings.Compare(a.Service, b.Service) })
 	return all
+}
+
+// own is the node with what decides over its own values.
+func (j joined) own() catalog.Joined {
+	return catalog.Joined{Node: j.node, Group: j.group, Osimage: j.osimage}
 }
 
 func (j joined) domain(network *inventoryv1.Network) string {
@@ -215,8 +220,8 @@ func (j joined) boot() string {
 	if j.node.Service {
 		text += ", service mode"
 	}
-	if j.osimage.Kernopts != "" {
-		text += ", " + j.osimage.Kernopts
+	if opts := j.own().Kernopts(); opts != "" {
+		text += ", " + opts
 	}
 	return text
 }
@@ -228,7 +233,7 @@ func (j joined) install() string {
 		return ""
 	}
 	var parts []string
-	for _, s := range []struct{ name, text string }{{"prescript", j.group.GetPrescript()}, {"partscript", j.group.GetPartscript()}, {"postscript", j.group.GetPostscript()}} {
+	for _, s := range []struct{ name, text string }{{"prescript", j.own().Prescript()}, {"partscript", j.own().Partscript()}, {"postscript", j.own().Postscript()}} {
 		if s.text != "" {
 			parts = append(parts, fmt.Sprintf("%s %.8x", s.name, sha256.Sum256([]byte(s.text))))
 		}

@@ -163,6 +163,9 @@ func changeOne(d *change.Draft, set *address.Set, n *inventoryv1.Node, r *invent
 	change.Set(&n.Setupbmc, r.Setupbmc)
 	change.Set(&n.Service, r.Service)
 	change.Set(&n.Comment, r.Comment)
+	if err := override(d, n, r); err != nil {
+		return err
+	}
 	if err := plug(d, n, r.Switch); err != nil {
 		return err
 	}

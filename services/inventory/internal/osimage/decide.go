@@ -104,7 +104,7 @@ func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
 	return nil
 }
 
-// Delete removes an image's description when no group boots it; files stay.
+// Delete removes an image's description when no group or node boots it; files stay.
 func Delete(d *change.Draft, r *inventoryv1.DeleteRequest) error {
 	obj, err := d.Named(catalog.Osimage, r.Name, r.IfRevision)
 	if err != nil {
@@ -114,7 +114,16 @@ func Delete(d *change.Draft, r *inventoryv1.DeleteRequest) error {
 	var user string
 	err = d.Each(catalog.Group, "", func(x *inventoryv1.Object) bool {
 		if x.GetGroup().OsimageId == o.Id {
-			user = x.GetGroup().Name
+			user = "group " + x.GetGroup().Name
+		}
+		return user == ""
+	})
+	if err != nil {
+		return err
+	}
+	err = d.Nodes(func(n *inventoryv1.Node) bool {
+		if user == "" && n.GetOsimageId() == o.Id {
+			user = "node " + n.Name
 		}
 		return user == ""
 	})
@@ -122,7 +131,7 @@ func Delete(d *change.Draft, r *inventoryv1.DeleteRequest) error {
 		return err
 	}
 	if user != "" {
-		return fault.Conflictf("osimage %s is booted by group %s", o.Name, user)
+		return fault.Conflictf("osimage %s is booted by %s", o.Name, user)
 	}
 	d.Delete(catalog.Osimage, o.Id, o.Name)
 	return nil
