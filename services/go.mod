@@ -161,6 +161,7 @@ require (
 )
 
 require (
+	github.com/gosnmp/gosnmp v1.47.0
 	github.com/luna-hpc/luna/pkg v0.0.0
 	github.com/luna-hpc/luna/proto v0.0.0
 	github.com/nats-io/jsm.go v0.5.0

@@ -3,53 +3,47 @@
 package switchpoller
 
 import (
-	"context"
+	"fmt"
 	"path/filepath"
-	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/projection"
 	"github.com/luna-hpc/luna/pkg/run"
-	switchpollerv1 "github.com/luna-hpc/luna/proto/switchpoller/v1"
+	"github.com/luna-hpc/luna/pkg/secret"
+	"github.com/luna-hpc/luna/services/switch-poller/internal/poll"
 	"github.com/luna-hpc/luna/services/switch-poller/internal/seen"
 )
 
 // Name is the service's name on the bus and of its folder.
 const Name = "switch-poller"
 
-// listLimit keeps a reply below the bus's largest message.
-const listLimit = 20000
-
-// Config is empty until there are switches to ask.
-type Config struct{}
-
-// Default returns the configuration of a service without a file.
-func Default() Config { return Config{} }
-
-// New returns the service: it lists what was seen; asking switches comes with them.
-func New(_ Config, d run.Deps) (run.Task, error) {
+// New returns the poller of one head.
+func New(cfg Config, d run.Deps) (run.Task, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
 	dir, err := d.Dir(Name)
 	if err != nil {
 		return nil, err
 	}
-	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log,
-		catalog.Fold(catalog.Network, catalog.Node), seen.Fold())
+	key, err := secret.ReadKey(d.SecretKey)
 	if err != nil {
 		return nil, err
 	}
-	list := func(_ context.Context, _ bus.Call, r *switchpollerv1.ListMacsRequest) (*switchpollerv1.ListMacsReply, error) {
-		limit := listLimit
-		if r.Limit > 0 {
-			limit = min(limit, int(r.Limit))
-		}
-		rep := &switchpollerv1.ListMacsReply{}
-		err := state.View(func(tx *projection.Tx) (err error) {
-			rep.Macs, err = seen.List(tx, time.Now(), limit)
-			return err
-		})
-		return rep, err
+	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log,
+		catalog.Fold(catalog.Network, catalog.Switch, catalog.Node), secret.Fold(), seen.Fold())
+	if err != nil {
+		return nil, err
 	}
-	commands := bus.NewService(d.Bus, Name, "MACs on switch ports", bus.Handle("mac", "list", list))
-	return run.NewGroup(Name, state, commands), nil
+	told := prometheus.NewCounter(prometheus.CounterOpts{Name: "luna_switch_poller_events_total", Help: "MACs that the bus was told of."})
+	d.Metrics.MustRegister(told)
+	book := poll.NewBook()
+	return run.NewGroup(Name, state,
+		poll.New(cfg.terms(), state, key, book, d.Log, d.Metrics),
+		&seen.Presenter{State: state, Conn: d.Bus, Source: book, Keep: cfg.Keep, Head: d.Head, Log: d.Log, Told: told},
+		bus.NewService(d.Bus, Name, "MACs on switch ports", commands{state, book}.endpoints()...),
+	), nil
 }

@@ -1,9 +1,9 @@
-// Package seen keeps which MAC was seen on which switch port.
+// Package seen keeps which MAC was seen on which switch port, and tells the bus of it.
 package seen
 
 import (
 	"fmt"
-	"time"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -35,24 +35,27 @@ func apply(tx *projection.Tx, ev projection.Event) error {
 	return tx.Put(bucket, ev.Subject, data)
 }
 
-// List returns what was seen and is not over at a time, at most limit of it.
-func List(tx *projection.Tx, now time.Time, limit int) ([]*switchpollerv1.Seen, error) {
-	var (
-		all []*switchpollerv1.Seen
-		bad error
-	)
-	err := tx.Each(bucket, "", "", func(_ string, data []byte) bool {
+// each calls do for what was seen on a switch, or on all when id is empty, in the order of subjects after a subject, until it
+// returns false.
+func each(tx *projection.Tx, id, after string, do func(key string, m *switchpollerv1.Seen) bool) error {
+	prefix := ""
+	if id != "" {
+		prefix = subject.SwitchMAC(id, "")
+	}
+	var bad error
+	err := tx.Each(bucket, prefix, after, func(key string, data []byte) bool {
 		m := &switchpollerv1.Seen{}
-		if bad = proto.Unmarshal(data, m); bad != nil {
+		if proto.Unmarshal(data, m) != nil {
+			bad = fmt.Errorf("decode %s: %w", key, projection.ErrDamaged)
 			return false
 		}
-		if until, err := time.Parse(time.RFC3339, m.ExpiresAt); err == nil && now.Before(until) {
-			all = append(all, m)
-		}
-		return len(all) < limit
+		return do(key, m)
 	})
 	if bad != nil {
-		return nil, fmt.Errorf("decode a seen MAC: %w", projection.ErrDamaged)
+		return bad
 	}
-	return all, err
+	return err
 }
+
+// macOf returns the 12 hex digits at the end of a subject.
+func macOf(key string) string { return key[strings.LastIndex(key, ".")+1:] }
