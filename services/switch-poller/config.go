@@ -12,7 +12,8 @@ import (
 type Config struct {
 	// Interval is from one round of asking a switch to the next.
 	Interval time.Duration `yaml:"interval"`
-	// Keep is how long a MAC is known after it was last seen; at least three intervals.
+	// Keep is how long a MAC is known after it was last seen; at least four intervals, since it is told anew when half of it
+	// is over.
 	Keep time.Duration `yaml:"keep"`
 	// Limit is how long asking one switch may take.
 	Limit time.Duration `yaml:"limit"`
@@ -42,8 +43,8 @@ func (c Config) check() error {
 	switch {
 	case c.Interval <= 0 || c.Limit <= 0 || c.Timeout <= 0:
 		return fmt.Errorf("interval, limit and timeout must be times above 0, not %s, %s and %s", c.Interval, c.Limit, c.Timeout)
-	case c.Keep < 3*c.Interval || c.Keep < 3*time.Second:
-		return fmt.Errorf("keep must be three intervals and three seconds or more, not %s", c.Keep)
+	case c.Keep < 4*c.Interval || c.Keep < 4*time.Second:
+		return fmt.Errorf("keep must be four intervals and four seconds or more, not %s", c.Keep)
 	case c.Retries < 0 || c.Retries > 10:
 		return fmt.Errorf("retries must be 0 to 10, not %d", c.Retries)
 	case c.Workers < 2:

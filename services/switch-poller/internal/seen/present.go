@@ -23,7 +23,7 @@ import (
 
 const (
 	// together is how many events wait for their acknowledgement at once.
-	together = 32
+	together = 64
 	// patience is how long one acknowledgement is waited for.
 	patience = 10 * time.Second
 	// again is after how long what did not go out is tried anew.
@@ -96,27 +96,39 @@ func (p *Presenter) present(ctx context.Context) error {
 	if _, live := p.State.Revision(subject.Seen); !live {
 		return fault.Unavailablef("stream %s is not followed yet", subject.Seen)
 	}
-	done := map[string]time.Time{} // without the switches that are gone
+	done, last := map[string]time.Time{}, uint64(0) // without the switches that are gone
 	var errs []error
 	for _, t := range p.Source.Tables() {
-		if p.done[t.SwitchID].Equal(t.At) {
-			done[t.SwitchID] = t.At
-			continue
+		if !p.done[t.SwitchID].Equal(t.At) {
+			sequence, err := p.presentOne(ctx, t)
+			errs, last = append(errs, err), max(last, sequence)
+			if err != nil && errors.Join(ctx.Err(), p.Conn.Up()) != nil {
+				break // the others would say the same
+			}
+			if err != nil {
+				continue
+			}
 		}
-		all, err := p.due(t, time.Now())
-		if err == nil {
-			err = p.publish(ctx, all)
-		}
-		if err == nil {
-			done[t.SwitchID] = t.At
-		}
-		errs = append(errs, err)
-		if err := p.Conn.Up(); err != nil || ctx.Err() != nil {
-			return errors.Join(err, ctx.Err())
-		}
+		done[t.SwitchID] = t.At
 	}
 	p.done = done
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.settle(ctx, last))...)
+}
+
+// settle waits until the fold has what was published, so that nothing is told twice.
+func (p *Presenter) settle(ctx context.Context, last uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return p.State.WaitFor(ctx, subject.Seen, last)
+}
+
+// presentOne publishes what is due of one table and returns the last sequence.
+func (p *Presenter) presentOne(ctx context.Context, t Table) (uint64, error) {
+	all, err := p.due(t, time.Now())
+	if err != nil {
+		return 0, err
+	}
+	return p.publish(ctx, all)
 }
 
 // due returns the events of a table that the bus must hear of.
@@ -137,12 +149,11 @@ func (p *Presenter) due(t Table, now time.Time) ([]*switchpollerv1.Seen, error) 
 	return all, err
 }
 
-// publish sends events and waits until the fold has the last of them.
-func (p *Presenter) publish(ctx context.Context, all []*switchpollerv1.Seen) error {
+// publish sends events and returns the last sequence.
+func (p *Presenter) publish(ctx context.Context, all []*switchpollerv1.Seen) (last uint64, err error) {
 	var (
 		group errgroup.Group
 		mu    sync.Mutex
-		last  uint64
 	)
 	group.SetLimit(together)
 	for _, e := range all {
@@ -154,12 +165,8 @@ func (p *Presenter) publish(ctx context.Context, all []*switchpollerv1.Seen) err
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil || last == 0 {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return p.State.WaitFor(ctx, subject.Seen, last)
+	err = group.Wait()
+	return last, err
 }
 
 // send publishes one event, which leaves the stream when it is over.

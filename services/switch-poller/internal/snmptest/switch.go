@@ -19,6 +19,8 @@ type Switch struct {
 	Community string
 	// Change, if it is set, makes the datagrams that are sent from the right one; none are silence.
 	Change func(request *gosnmp.SnmpPacket, answer []byte) [][]byte
+	// Heard, if it is set, is called for each request that is answered.
+	Heard func(request *gosnmp.SnmpPacket, from *net.UDPAddr)
 
 	conn *net.UDPConn
 	mu   sync.Mutex
@@ -93,6 +95,9 @@ func (s *Switch) answer(data []byte, from *net.UDPAddr) {
 	request, err := (&gosnmp.GoSNMP{}).SnmpDecodePacket(data)
 	if err != nil || request.Community != s.Community || len(request.Variables) == 0 {
 		return
+	}
+	if s.Heard != nil {
+		s.Heard(request, from)
 	}
 	answer := &gosnmp.SnmpPacket{Version: request.Version, Community: request.Community, PDUType: gosnmp.GetResponse,
 		RequestID: request.RequestID, Variables: s.next(request)}
