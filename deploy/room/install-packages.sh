@@ -7,7 +7,7 @@ packages=(
 	debootstrap zstd cpio acl libcap2-bin kmod
 	iproute2 iputils-ping nftables openssh-client curl jq
 	isc-dhcp-client udhcpc tftp-hpa dnsutils bind9-utils aria2
-	openipmi ipmitool clustershell
+	openipmi ipmitool clustershell snmpd
 	docker.io docker-compose shellcheck
 )
 
