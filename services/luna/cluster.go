@@ -7,7 +7,6 @@ import (
 
 	"github.com/luna-hpc/luna/pkg/catalog"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
-	switchpollerv1 "github.com/luna-hpc/luna/proto/switchpoller/v1"
 )
 
 func (a *app) clusterCommand() *cobra.Command {
@@ -75,25 +74,6 @@ func (a *app) makednsCommand() *cobra.Command {
 			for _, z := range rep.Zones {
 				fmt.Fprintln(a.out, z)
 			}
-			return nil
-		}}
-}
-
-func (a *app) listmacsCommand() *cobra.Command {
-	return &cobra.Command{Use: "listmacs", Short: "MACs that switches have seen", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			rep, err := ask(cmd.Context(), a, "switch-poller", "mac", "list", &switchpollerv1.ListMacsRequest{}, &switchpollerv1.ListMacsReply{})
-			if err != nil {
-				return err
-			}
-			if a.output != "table" {
-				return a.print(rep)
-			}
-			t := a.newTable("switch", "port", "number", "mac", "seen")
-			for _, m := range rep.Macs {
-				t.AppendRow([]any{m.SwitchId, m.PortName, m.PortNumber, m.Mac, m.SeenAt})
-			}
-			t.Render()
 			return nil
 		}}
 }

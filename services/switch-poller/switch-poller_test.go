@@ -1,6 +1,7 @@
 package switchpoller
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"os"
@@ -164,6 +165,39 @@ func TestNeverTwiceAtOnce(t *testing.T) {
 	defer mu.Unlock()
 	if overlaps != 0 {
 		t.Errorf("%d requests of a round came after another had begun", overlaps)
+	}
+}
+
+// TestStuckSwitchesHoldNobodyUp has two switches that fail, then are silent for hours, and one worker for such.
+func TestStuckSwitchesHoldNobodyUp(t *testing.T) {
+	conn, port := free(t)
+	h := newHead(t, port)
+	h.brisk()
+	h.cfg.Workers, h.cfg.Timeout, h.cfg.Limit, h.cfg.Retries = 2, time.Hour, time.Hour, 0
+	good := furnished()
+	good.Serve(t, conn)
+	good.Learn(10, mac(1), 5, 3)
+	h.addSwitch("good", "127.0.0.1")
+	stuck := []*snmptest.Switch{furnished(), furnished()}
+	for i, s := range stuck {
+		heard := 0
+		s.Change = func(r *gosnmp.SnmpPacket, _ []byte) [][]byte {
+			if heard++; heard > 1 {
+				return nil
+			}
+			return answers(r, gosnmp.SnmpPDU{Name: ".1.3", Type: gosnmp.Integer, Value: 1})
+		}
+		ip := fmt.Sprintf("127.7.9.%d", i+1)
+		s.Serve(t, snmptest.Listen(t, net.JoinHostPort(ip, fmt.Sprint(port))))
+		h.addSwitch(fmt.Sprint("stuck", i), ip)
+	}
+	asked := func() int { return stuck[0].Asked(fdb.QBridgePort) + stuck[1].Asked(fdb.QBridgePort) }
+	h.start()
+	h.until("one is stuck", func() bool { return asked() == 3 })
+	n := h.metric("polls_total", "good", "ok")
+	h.until("the good one is polled", func() bool { return h.metric("polls_total", "good", "ok") > n+10 })
+	if asked() != 3 {
+		t.Errorf("both are asked, with one worker for such: %d", asked())
 	}
 }
 
