@@ -15,6 +15,7 @@ import (
 
 	"github.com/luna-hpc/luna/pkg/config"
 	"github.com/luna-hpc/luna/pkg/run"
+	"github.com/luna-hpc/luna/pkg/subject"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	"github.com/luna-hpc/luna/services/switch-poller/internal/fdb"
 	"github.com/luna-hpc/luna/services/switch-poller/internal/snmptest"
@@ -128,6 +129,44 @@ func TestPollingGoesOnWithoutTheBus(t *testing.T) {
 		rows := h.rows()
 		return strings.HasPrefix(rows["sw1 52:54:00:00:00:01"], "ge8/6/") && strings.HasPrefix(rows["sw1 52:54:00:00:00:02"], "ge7/5/")
 	})
+}
+
+// TestTwoHeadsTellOnce lets a second head poll the same switch: the bus hears nothing, until the second sees a move first.
+func TestTwoHeadsTellOnce(t *testing.T) {
+	conn, port := free(t)
+	h := newHead(t, port)
+	h.brisk()
+	s := furnished()
+	s.Serve(t, conn)
+	s.Learn(10, mac(1), 5, 3)
+	h.addSwitch("sw1", "127.0.0.1")
+	h.start()
+	h.until("the MAC is listed", func() bool { return strings.HasPrefix(h.rows()["sw1 52:54:00:00:00:01"], "ge7/5/") })
+	stream, err := h.other.JS.Stream(within(t), subject.Seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := func() uint64 {
+		info, err := stream.Info(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.State.LastSeq
+	}
+	told := last()
+	second := *h
+	second.data = t.TempDir()
+	second.start()
+	second.until("the second head has polled", func() bool { return second.metric("polls_total", "sw1", "ok") > 5 })
+	if n := last(); n != told {
+		t.Errorf("the bus heard %d events more", n-told)
+	}
+	h.stop()
+	s.Learn(10, mac(1), 6, 3)
+	second.until("the second head tells the move", func() bool { return strings.HasPrefix(second.rows()["sw1 52:54:00:00:00:01"], "ge8/6/") })
+	if n := last(); n != told+1 {
+		t.Errorf("a move is %d events", n-told)
+	}
 }
 
 // TestNeverTwiceAtOnce lets a slow switch be changed all the time, and looks whether a round began before the last had ended.
