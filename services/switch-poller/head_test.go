@@ -132,7 +132,7 @@ func (h *head) start() {
 }
 
 func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -140,7 +140,7 @@ func within(t *testing.T) context.Context {
 // until asks again until something is so; the test fails when it never is.
 func (h *head) until(what string, so func() bool) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	for !so() {
 		select {
@@ -156,7 +156,7 @@ func (h *head) until(what string, so func() bool) {
 func (h *head) rows() map[string]string {
 	all := map[string]string{}
 	for after := ""; ; {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		rep, err := bus.Request(ctx, h.other, subject.Command(Name, "mac", "list"), &switchpollerv1.ListMacsRequest{After: after}, &switchpollerv1.ListMacsReply{})
 		cancel()
 		if err != nil {
@@ -173,7 +173,7 @@ func (h *head) rows() map[string]string {
 
 // polled returns what switch.list says by name; nil when nobody answers.
 func (h *head) polled() map[string]*switchpollerv1.Polled {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	rep, err := bus.Request(ctx, h.other, subject.Command(Name, "switch", "list"), &switchpollerv1.ListSwitchesRequest{}, &switchpollerv1.ListSwitchesReply{})
 	if err != nil {
