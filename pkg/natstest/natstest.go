@@ -18,6 +18,8 @@ import (
 // Server is a server without ports, with all streams and buckets.
 type Server struct {
 	dir string
+	// synced says that every message is synced to disk, as on a head.
+	synced bool
 
 	mu  sync.Mutex
 	srv *server.Server
@@ -45,12 +47,18 @@ func (s *Server) Stop() {
 func Start(t testing.TB) *Server {
 	t.Helper()
 	s := StartEmpty(t)
+	s.setUp(t)
+	return s
+}
+
+// setUp makes all streams and buckets.
+func (s *Server) setUp(t testing.TB) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := bus.Setup(ctx, s.Connect(t, "setup").JS, 1); err != nil {
 		t.Fatal(err)
 	}
-	return s
 }
 
 // StartEmpty starts a server that has no streams yet.
@@ -62,9 +70,20 @@ func StartEmpty(t testing.TB) *Server {
 	return s
 }
 
+// StartOn starts a server with all streams that keeps its files in a directory
+// and syncs every message, as that of a head does.
+func StartOn(t testing.TB, dir string) *Server {
+	t.Helper()
+	s := &Server{dir: dir, synced: true}
+	s.start(t)
+	t.Cleanup(s.Stop)
+	s.setUp(t)
+	return s
+}
+
 func (s *Server) start(t testing.TB) {
 	t.Helper()
-	opts := &server.Options{DontListen: true, JetStream: true, StoreDir: s.dir, NoSigs: true,
+	opts := &server.Options{DontListen: true, JetStream: true, StoreDir: s.dir, NoSigs: true, SyncAlways: s.synced,
 		JetStreamLimits: server.JSLimitOpts{MaxBatchSize: bus.MaxBatch}}
 	srv, err := server.NewServer(opts)
 	if err != nil {

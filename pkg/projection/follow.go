@@ -31,7 +31,7 @@ func (s *State) followStream(ctx context.Context, f Fold) {
 		if ctx.Err() != nil {
 			break
 		}
-		s.note(f.Stream, func(p *progress) { p.age.Live, p.age.Trouble = false, errText(err) })
+		s.note(f.Stream, func(p *progress) { p.halted, p.age.Live, p.age.Trouble = nil, false, errText(err) })
 		select {
 		case <-ctx.Done():
 		case <-connected:

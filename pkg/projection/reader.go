@@ -18,10 +18,11 @@ const (
 
 // reader turns the messages of one subscription into transactions.
 type reader struct {
-	state   *State
-	fold    Fold
-	stream  jetstream.Stream
-	rebuild bool
+	state    *State
+	fold     Fold
+	stream   jetstream.Stream
+	consumer jetstream.Consumer
+	rebuild  bool
 	cur     cursor
 
 	next  uint64  // consumer sequence that must come next
@@ -45,7 +46,7 @@ func (r *reader) read(ctx context.Context, c jetstream.Consumer, connected <-cha
 		}
 		it.Stop()
 	}()
-	r.next = 1
+	r.consumer, r.next = c, 1
 	if c.CachedInfo().NumPending == 0 {
 		if err := r.caughtUp(); err != nil {
 			return err
@@ -106,7 +107,7 @@ func (r *reader) take(msg jetstream.Msg) error {
 			return err
 		}
 	}
-	if md.NumPending == 0 {
+	if md.NumPending == 0 && len(r.open) == 0 {
 		r.markLive()
 	}
 	return nil
@@ -136,16 +137,33 @@ func (r *reader) endBatch() {
 	r.open, r.batch = nil, ""
 }
 
-// closeTrimmed ends an open batch when the stream has nothing after it.
+// errHalf says that a stream ends inside a batch. A server writes a batch behind the others only
+// when all of it was written elsewhere; when its disk is full just then, part of it stands in the
+// stream, and the rest comes when the server is started again.
+var errHalf = errors.New("the stream ends inside a change, since the server could not write the rest: make room on its disk and restart it")
+
+// closeTrimmed ends an open batch when the stream goes on after it and has nothing more to deliver:
+// its last messages were taken out of the stream since. Half a batch is never applied.
 func (r *reader) closeTrimmed(ctx context.Context) error {
+	if len(r.open) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, heartbeat)
 	defer cancel()
 	info, err := r.stream.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("look for the end of a batch: %w", err)
 	}
-	if len(r.open) == 0 || info.State.LastSeq != r.open[len(r.open)-1].Seq {
+	if info.State.LastSeq == r.open[len(r.open)-1].Seq {
+		r.state.note(r.fold.Stream, func(p *progress) { p.halted, p.age.Live, p.age.Trouble = errHalf, false, errHalf.Error() })
 		return nil
+	}
+	c, err := r.consumer.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look for the end of a batch: %w", err)
+	}
+	if c.NumPending > 0 || c.Delivered.Consumer >= r.next {
+		return nil // more is on its way
 	}
 	r.endBatch()
 	return r.caughtUp()
@@ -162,7 +180,7 @@ func (r *reader) caughtUp() error {
 
 func (r *reader) markLive() {
 	r.state.note(r.fold.Stream, func(p *progress) {
-		p.age.Live, p.age.Trouble, p.age.Checked = true, "", time.Now()
+		p.halted, p.age.Live, p.age.Trouble, p.age.Checked = nil, true, "", time.Now()
 	})
 }
 

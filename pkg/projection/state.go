@@ -39,6 +39,8 @@ type progress struct {
 	age run.Age
 	// usable is set once the buckets hold a whole state, kept or rebuilt.
 	usable bool
+	// halted says why nothing more can be folded until somebody does something.
+	halted error
 }
 
 // Open opens or makes the file of a state. A file that cannot be used is put
@@ -299,20 +301,27 @@ func (s *State) Revision(stream string) (seq uint64, live bool) {
 	return p.age.Revision, p.age.Live
 }
 
-// WaitFor waits until a stream was folded up to seq, or ctx ends.
+// WaitFor waits until a stream was folded up to seq, ctx ends, or it is known
+// that this waits for an administrator; the error says what is in the way.
 func (s *State) WaitFor(ctx context.Context, stream string, seq uint64) error {
 	for {
 		s.mu.Lock()
 		p, changed := s.streams[stream], s.changed
-		done := p.usable && p.age.Revision >= seq
+		done, halted, trouble := p.usable && p.age.Revision >= seq, p.halted, p.age.Trouble
 		s.mu.Unlock()
 		if done {
 			return nil
 		}
+		if halted != nil {
+			return fmt.Errorf("wait for %s to reach %d: %w", stream, seq, halted)
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s to reach %d: %w", stream, seq, ctx.Err())
+			if trouble != "" {
+				trouble += ": "
+			}
+			return fmt.Errorf("wait for %s to reach %d: %s%w", stream, seq, trouble, ctx.Err())
 		}
 	}
 }
