@@ -33,7 +33,8 @@ var fencedCodes = map[jetstream.ErrorCode]bool{10071: true, 10164: true, 10201: 
 // PublishBatch stores messages as one atomic batch if the stream's last
 // sequence is still expected, and returns the sequence of the last of them.
 // ErrFenced means that it is not so, ErrUncommitted that the batch was given up
-// before its end; any other error leaves the outcome open.
+// before its end or refused, ErrFull with it that a limit was reached; any other
+// error leaves the outcome open.
 func PublishBatch(ctx context.Context, c *Conn, messages []*nats.Msg, expected uint64) (uint64, error) {
 	if len(messages) == 0 || len(messages) > MaxBatch {
 		return 0, uncommitted(fmt.Errorf("a change must have 1 to %d messages, not %d", MaxBatch, len(messages)))
@@ -54,22 +55,26 @@ func PublishBatch(ctx context.Context, c *Conn, messages []*nats.Msg, expected u
 			opts = append(opts, fence)
 		}
 		if err := p.AddMsg(m, opts...); err != nil {
-			return 0, fenced(uncommitted(fmt.Errorf("add to batch: %w", err)))
+			return 0, fenced(uncommitted(Explain(ctx, c, m.Subject, fmt.Errorf("add to batch: %w", err))))
 		}
 	}
-	return commit(ctx, p, messages[last], last == 0, fence)
+	return commit(ctx, c, p, messages[last], last == 0, fence)
 }
 
-func commit(ctx context.Context, p jetstreamext.BatchPublisher, m *nats.Msg, only bool, fence jetstreamext.BatchMsgOpt) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, ackTime)
+func commit(ctx context.Context, c *Conn, p jetstreamext.BatchPublisher, m *nats.Msg, only bool, fence jetstreamext.BatchMsgOpt) (uint64, error) {
+	wait, cancel := context.WithTimeout(ctx, ackTime)
 	defer cancel()
 	var opts []jetstreamext.BatchMsgOpt
 	if only {
 		opts = append(opts, fence)
 	}
-	ack, err := p.CommitMsg(ctx, m, opts...)
+	ack, err := p.CommitMsg(wait, m, opts...)
 	if err != nil {
-		return 0, fenced(fmt.Errorf("commit batch: %w", err))
+		err = Explain(ctx, c, m.Subject, fmt.Errorf("commit batch: %w", err))
+		if codeOf(err) != 0 { // the server looks at the whole batch before it stores any of it
+			err = uncommitted(err)
+		}
+		return 0, fenced(err)
 	}
 	return ack.Sequence, nil
 }
@@ -77,8 +82,7 @@ func commit(ctx context.Context, p jetstreamext.BatchPublisher, m *nats.Msg, onl
 func uncommitted(err error) error { return errors.Join(ErrUncommitted, err) }
 
 func fenced(err error) error {
-	var api jetstream.JetStreamError
-	if errors.As(err, &api) && api.APIError() != nil && fencedCodes[api.APIError().ErrorCode] {
+	if fencedCodes[codeOf(err)] {
 		return errors.Join(ErrFenced, err)
 	}
 	return err

@@ -123,4 +123,3 @@ func TestTrimmedBatchEnds(t *testing.T) {
 		t.Errorf("%d objects", len(got))
 	}
 }
-

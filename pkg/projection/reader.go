@@ -23,7 +23,7 @@ type reader struct {
 	stream   jetstream.Stream
 	consumer jetstream.Consumer
 	rebuild  bool
-	cur     cursor
+	cur      cursor
 
 	next  uint64  // consumer sequence that must come next
 	batch string  // id of the open batch

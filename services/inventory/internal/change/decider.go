@@ -171,7 +171,7 @@ func (d *Decider) seal(ctx context.Context, secrets map[string][]byte) error {
 			return err
 		}
 		if _, err := d.conn.JS.Publish(ctx, subject.Secret(id), sealed); err != nil {
-			return fault.Unavailablef("not done: a secret could not be stored: %w", err)
+			return fault.Unavailablef("not done: a secret could not be stored: %w", bus.Explain(ctx, d.conn, subject.Secret(id), err))
 		}
 	}
 	return nil
@@ -216,6 +216,9 @@ func (d *Decider) store(ctx context.Context, id string, msgs []*nats.Msg, expect
 			// Either somebody else was first or this very batch was, by an earlier
 			// try: the next round folds past it and looks for the id.
 			return nil, bus.ErrFenced
+		}
+		if errors.Is(err, bus.ErrFull) { // it is full for longer than anybody waits
+			return nil, fault.Unavailablef("not done: the change could not be stored: %w", err)
 		}
 		if !errors.Is(err, bus.ErrUncommitted) {
 			about.rise(expected)

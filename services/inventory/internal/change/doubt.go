@@ -30,5 +30,5 @@ func (o *doubt) tell(id string, err error) error {
 	if err == nil || !o.open {
 		return err
 	}
-	return fault.Unavailablef("outcome unknown, the bus fell silent; see `luna history %s`", id)
+	return fault.Unavailablef("outcome unknown, the bus fell silent (is its disk full?); see `luna history %s`", id)
 }
