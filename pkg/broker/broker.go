@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -30,7 +31,15 @@ type Options struct {
 }
 
 // Broker is an embedded server; a run.Task.
-type Broker struct{ *server.Server }
+type Broker struct {
+	*server.Server
+	log *slog.Logger
+	// cfg is what JetStream is started with.
+	cfg server.JetStreamConfig
+
+	mu    sync.Mutex
+	stuck error // why it cannot store
+}
 
 // Start starts the server and waits until it takes connections.
 func Start(o Options) (*Broker, error) {
@@ -67,21 +76,34 @@ func Start(o Options) (*Broker, error) {
 		srv.Shutdown()
 		return nil, errors.New("the bus does not take connections")
 	}
-	return &Broker{srv}, nil
+	b := &Broker{Server: srv, log: o.Log.With("service", "nats"), cfg: *srv.JetStreamConfig()}
+	b.cfg.StoreDir = o.Store // without what the server adds
+	return b, nil
 }
 
-// Run waits for the end and stops the server.
+// Run mends what a full disk does to the server until ctx ends, then stops it.
 func (b *Broker) Run(ctx context.Context) error {
-	<-ctx.Done()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(look):
+			b.heal()
+		}
+	}
 	b.Shutdown()
 	b.WaitForShutdown()
 	return nil
 }
 
-// Ready reports whether the server takes connections.
+// Ready reports whether the server takes connections and can store.
 func (b *Broker) Ready() error {
 	if !b.Running() {
 		return errors.New("the server does not take connections")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stuck != nil {
+		return fmt.Errorf("it cannot store; make room on the disk of %s: %w", b.cfg.StoreDir, b.stuck)
 	}
 	return nil
 }
