@@ -21,8 +21,14 @@ import (
 // Version is the version that services tell of themselves.
 const Version = "2.0.0"
 
-// workers is how many commands a service does at once; more wait in line.
-const workers = 16
+const (
+	// workers is how many commands a service does at once; more wait in line.
+	workers = 16
+	// queue is how many commands may wait and be done; more are refused at once.
+	queue = 4096
+	// longest is how long a command may take, whatever its requester's clock says.
+	longest = 10 * time.Minute
+)
 
 // Endpoint is one command that a service does.
 type Endpoint struct {
@@ -57,13 +63,15 @@ type Service struct {
 	name      string
 	about     string
 	endpoints []Endpoint
-	slots     chan struct{}
+	line      chan struct{} // holds something for each command that waits or is done
+	slots     chan struct{} // holds something for each command that is done
 	busy      sync.WaitGroup
 }
 
 // NewService returns a service that is not yet listening.
 func NewService(c *Conn, name, about string, endpoints ...Endpoint) *Service {
-	return &Service{conn: c, name: name, about: about, endpoints: endpoints, slots: make(chan struct{}, workers)}
+	return &Service{conn: c, name: name, about: about, endpoints: endpoints,
+		line: make(chan struct{}, queue), slots: make(chan struct{}, workers)}
 }
 
 // String returns the service's name.
@@ -81,7 +89,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	for _, e := range s.endpoints {
-		if err := s.listen(work, svc, e); err != nil {
+		if err := s.listen(ctx, work, svc, e); err != nil {
 			return err
 		}
 	}
@@ -104,15 +112,22 @@ func (s *Service) add() (micro.Service, error) {
 	return svc, nil
 }
 
-func (s *Service) listen(ctx context.Context, svc micro.Service, e Endpoint) error {
+// listen takes the commands of an endpoint while life lasts, and does them in work.
+func (s *Service) listen(life, work context.Context, svc micro.Service, e Endpoint) error {
 	subj := subject.Command(s.name, e.noun, e.verb)
+	next := make(chan struct{}, 1)
 	err := svc.AddEndpoint(e.noun+"-"+e.verb, micro.HandlerFunc(func(r micro.Request) {
-		s.slots <- struct{}{}
-		s.busy.Add(1)
-		go func() {
-			defer func() { <-s.slots; s.busy.Done() }()
-			s.answer(ctx, r, e)
-		}()
+		call := s.callOf(r)
+		select {
+		case s.line <- struct{}{}:
+		default:
+			s.refuse(r, call, fault.Unavailablef("not done: %d commands wait already; try again", queue))
+			return
+		}
+		s.busy.Go(func() {
+			defer func() { <-s.line }()
+			s.wait(life, work, next, r, call, e)
+		})
 	}), micro.WithEndpointSubject(subj), micro.WithEndpointMetadata(map[string]string{
 		"request": string(e.request.ProtoReflect().Descriptor().FullName()),
 		"fields":  fieldList(e.request),
@@ -136,8 +151,50 @@ func fieldList(m proto.Message) string {
 	return strings.Join(names, " ")
 }
 
-func (s *Service) answer(ctx context.Context, r micro.Request, e Endpoint) {
-	call := s.callOf(r)
+// wait does a command when it is its turn, or refuses it while its requester
+// still listens: left in the line, it would end in a doubt. Of each endpoint
+// one command waits for a slot, next says which, so that a thousand of one kind
+// do not keep out the others.
+func (s *Service) wait(life, work context.Context, next chan struct{}, r micro.Request, call Call, e Endpoint) {
+	if !call.Deadline.IsZero() {
+		var cancel context.CancelFunc
+		life, cancel = InTime(life, call.Deadline)
+		defer cancel()
+	}
+	err := take(life, next)
+	if err == nil {
+		err = take(life, s.slots)
+		<-next
+	}
+	if err != nil {
+		s.refuse(r, call, err)
+		return
+	}
+	defer func() { <-s.slots }()
+	s.answer(work, r, call, e)
+}
+
+// take waits for a place, at most until ctx ends.
+func take(ctx context.Context, places chan struct{}) error {
+	select {
+	case places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fault.Unavailablef("not done: earlier commands took until the deadline of this one; try again")
+	}
+	return fault.Unavailablef("not done: the service is stopping; try again")
+}
+
+// InTime returns a context that ends a little before a deadline, so that the
+// requester can still be told what came of a command.
+func InTime(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
+	left := time.Until(deadline)
+	return context.WithTimeout(ctx, left-min(left/10, time.Second))
+}
+
+func (s *Service) answer(ctx context.Context, r micro.Request, call Call, e Endpoint) {
 	rep, err := s.do(ctx, call, r.Data(), e)
 	if err != nil {
 		s.refuse(r, call, err)
@@ -185,7 +242,8 @@ func (s *Service) callOf(r micro.Request) Call {
 		call.ID = NewID()
 	}
 	if t, err := time.Parse(time.RFC3339Nano, h.Get(HeaderDeadline)); err == nil {
-		call.Deadline = t
+		// From here on a jump of the clock changes nothing.
+		call.Deadline = time.Now().Add(min(time.Until(t), longest))
 	}
 	return call
 }

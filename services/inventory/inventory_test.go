@@ -33,11 +33,12 @@ type room struct {
 func newRoom(t *testing.T) *room {
 	srv := natstest.Start(t)
 	r := &room{t: t, srv: srv, conn: srv.Connect(t, "operator")}
-	r.startInventory()
+	r.startInventory(srv.Connect(t, "inventory"))
 	return r
 }
 
-func (r *room) startInventory() {
+// startInventory starts an inventory with a connection of its own.
+func (r *room) startInventory(conn *bus.Conn) {
 	r.t.Helper()
 	dir := r.t.TempDir()
 	key := filepath.Join(dir, "secret.key")
@@ -45,7 +46,7 @@ func (r *room) startInventory() {
 		r.t.Fatal(err)
 	}
 	task, err := inventory.New(inventory.Default(), run.Deps{
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Bus: r.srv.Connect(r.t, "inventory"), SecretKey: key, Data: dir,
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Bus: conn, SecretKey: key, Data: dir,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -368,7 +369,7 @@ func TestNetworkOnInterfaceGivesAllNodesAddresses(t *testing.T) {
 func TestTwoInventoriesGiveNoAddressTwice(t *testing.T) {
 	r := newRoom(t)
 	r.describe()
-	r.startInventory()
+	r.startInventory(r.srv.Connect(r.t, "inventory"))
 	const clients, each = 8, 12
 	var (
 		wg sync.WaitGroup

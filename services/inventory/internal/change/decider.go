@@ -61,15 +61,12 @@ func (d *Decider) Do(ctx context.Context, call bus.Call, req proto.Message, deci
 	return d.rounds(ctx, call, req, decide)
 }
 
-// inTime ends before the requester stops waiting, so that it is told what came
-// of the command.
+// inTime ends before the requester stops waiting.
 func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	left := patience
 	if deadline, ok := ctx.Deadline(); ok {
-		left = time.Until(deadline)
-		left -= min(left/10, time.Second)
+		return bus.InTime(ctx, deadline)
 	}
-	return context.WithTimeout(ctx, left)
+	return context.WithTimeout(ctx, patience)
 }
 
 // Try decides without storing anything: show makes the reply of the draft.
