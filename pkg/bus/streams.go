@@ -13,17 +13,19 @@ import (
 
 const day = 24 * time.Hour
 
-// Streams returns every stream of the bus with what it keeps.
+// Streams returns every stream of the bus with what it keeps. None has a limit
+// of its size but what an administrator sets. At that limit a stream of facts
+// takes no more, so that none is lost; one of history lets its oldest go.
 func Streams(replicas int) []jetstream.StreamConfig {
 	all := []jetstream.StreamConfig{
 		{Name: subject.Inventory, Subjects: []string{subject.AllInventory}, MaxMsgsPerSubject: 64,
 			Discard: jetstream.DiscardNew, AllowAtomicPublish: true},
-		{Name: subject.Images, Subjects: []string{subject.AllReleases}, MaxMsgsPerSubject: 16},
+		{Name: subject.Images, Subjects: []string{subject.AllReleases}, MaxMsgsPerSubject: 16, Discard: jetstream.DiscardNew},
 		{Name: subject.Seen, Subjects: []string{subject.AllLeases, subject.AllSwitch, subject.AllUnknown}, MaxMsgsPerSubject: 1,
-			AllowMsgTTL: true, SubjectDeleteMarkerTTL: day},
+			Discard: jetstream.DiscardNew, AllowMsgTTL: true, SubjectDeleteMarkerTTL: day},
 		{Name: subject.Boots, Subjects: []string{subject.AllSteps}, MaxMsgsPerSubject: 1, MaxAge: 90 * day},
 		{Name: subject.Hardware, Subjects: []string{subject.AllHardware}, MaxMsgsPerSubject: 16},
-		{Name: subject.Secrets, Subjects: []string{subject.AllSecrets}, MaxMsgsPerSubject: 1},
+		{Name: subject.Secrets, Subjects: []string{subject.AllSecrets}, MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew},
 		{Name: subject.Jobs, Subjects: []string{subject.AllJobs}, MaxMsgsPerSubject: 1, MaxAge: day},
 	}
 	for i := range all {

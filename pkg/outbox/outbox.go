@@ -2,6 +2,7 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/luna-hpc/luna/pkg/bus"
@@ -36,12 +38,23 @@ type Outbox struct {
 	// before makes the bus ready for an entry; it may run more than once for one.
 	before func(ctx context.Context, e Entry) error
 
-	mu    sync.Mutex
 	added chan struct{}
+	// acked is the key of an entry that the bus has and that could not be removed.
+	acked []byte
+
+	mu    sync.Mutex
 	stuck error
+	fails float64
 }
 
 var bucket = []byte("entries")
+
+const (
+	// idle is how long an outbox that has nothing to do waits at most.
+	idle = time.Minute
+	// soonest and latest are how long it waits after tries that failed.
+	soonest, latest = time.Second, 15 * time.Second
+)
 
 // Open opens or makes the file. applied is called after an acknowledgement and
 // before the entry is removed, so that a reader who puts the outbox on top of
@@ -123,22 +136,29 @@ func (o *Outbox) Len() int {
 	return n
 }
 
-// Run publishes entries in order until ctx ends, then closes the file.
+// Run publishes entries in order until ctx ends, then closes the file. What the
+// bus does not take is tried again for ever, ever less often, and at once when
+// the bus is connected anew.
 func (o *Outbox) Run(ctx context.Context) error {
+	wait := idle
 	for ctx.Err() == nil {
 		connected := o.conn.Connected()
 		err := o.drain(ctx)
-		o.mu.Lock()
-		o.stuck = err
-		o.mu.Unlock()
-		wait := time.Minute
-		if err != nil {
-			wait = time.Second
+		o.note(ctx, err)
+		added := o.added
+		switch {
+		case err == nil:
+			wait = idle
+		case wait == idle:
+			wait, added = soonest, nil
+		default:
+			wait, added = min(2*wait, latest), nil
 		}
 		select {
 		case <-ctx.Done():
-		case <-o.added:
+		case <-added:
 		case <-connected:
+			wait = idle
 		case <-time.After(wait):
 		}
 	}
@@ -151,12 +171,16 @@ func (o *Outbox) drain(ctx context.Context) error {
 		if err != nil || key == nil {
 			return err
 		}
-		if err := o.publish(ctx, e); err != nil {
-			return fmt.Errorf("publish %s: %w", e.Subject, err)
+		if !bytes.Equal(key, o.acked) {
+			if err := o.publish(ctx, e); err != nil {
+				return fmt.Errorf("publish %s: %w", e.Subject, err)
+			}
 		}
+		o.acked = key
 		if err := o.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucket).Delete(key) }); err != nil {
-			return fmt.Errorf("remove from outbox: %w", err)
+			return fmt.Errorf("remove what the bus has from the outbox: %w", err)
 		}
+		o.acked = nil
 	}
 	return ctx.Err()
 }
@@ -190,7 +214,7 @@ func (o *Outbox) publish(ctx context.Context, e Entry) error {
 	}
 	ack, err := o.conn.JS.PublishMsg(ctx, &nats.Msg{Subject: e.Subject, Data: e.Data}, opts...)
 	if err != nil {
-		return err
+		return bus.Explain(ctx, o.conn, e.Subject, err)
 	}
 	if o.applied != nil && !ack.Duplicate {
 		return o.applied(ctx, ack.Stream, ack.Sequence)
@@ -198,11 +222,48 @@ func (o *Outbox) publish(ctx context.Context, e Entry) error {
 	return nil
 }
 
-// Ready is always nil: what waits in the outbox is safe, and Waiting tells of it.
+// Ready is always nil: what waits in the outbox is safe, and Warnings tell of it.
 func (o *Outbox) Ready() error { return nil }
 
 // String returns "outbox".
 func (o *Outbox) String() string { return "outbox" }
+
+// note keeps what came of a try to publish, and tells when that changes.
+func (o *Outbox) note(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	o.mu.Lock()
+	was := o.stuck
+	o.stuck = err
+	if err != nil {
+		o.fails++
+	}
+	o.mu.Unlock()
+	switch {
+	case err != nil && was == nil && o.conn.Up() == nil: // a bus that is away is told of by the connection
+		o.log.Warn("facts wait in the outbox", "entries", o.Len(), "err", err)
+	case err == nil && was != nil:
+		o.log.Info("the bus has all that waited in the outbox")
+	}
+}
+
+// Warnings says that entries wait because the bus does not take them.
+func (o *Outbox) Warnings() []string {
+	if err := o.Stuck(); err != nil {
+		return []string{fmt.Sprintf("outbox: %d entries wait: %v", o.Len(), err)}
+	}
+	return nil
+}
+
+// Collect adds the outbox's figures to those of its service.
+func (o *Outbox) Collect(reg prometheus.Registerer) {
+	reg.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "luna_outbox_entries", Help: "Facts that the bus does not have yet."},
+			func() float64 { return float64(o.Len()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "luna_outbox_failures_total", Help: "Tries to publish that the bus did not take."},
+			func() float64 { o.mu.Lock(); defer o.mu.Unlock(); return o.fails }))
+}
 
 // Stuck returns why the last try to publish failed; nil when all went out.
 func (o *Outbox) Stuck() error {

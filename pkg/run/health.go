@@ -33,9 +33,10 @@ func Health(task Task, reg *prometheus.Registry) http.Handler {
 }
 
 type readiness struct {
-	Ready   bool     `json:"ready"`
-	Missing []string `json:"missing,omitempty"`
-	States  []Age    `json:"states,omitempty"`
+	Ready    bool     `json:"ready"`
+	Missing  []string `json:"missing,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+	States   []Age    `json:"states,omitempty"`
 }
 
 func writeReady(w http.ResponseWriter, task Task) {
@@ -44,6 +45,9 @@ func writeReady(w http.ResponseWriter, task Task) {
 		r.Missing = strings.Split(err.Error(), "\n")
 	} else {
 		r.Ready = true
+	}
+	if w, ok := task.(Warner); ok {
+		r.Warnings = w.Warnings()
 	}
 	if a, ok := task.(Ager); ok {
 		r.States = a.Ages()

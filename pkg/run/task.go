@@ -34,6 +34,9 @@ type Age struct {
 // Ager is a task that keeps states.
 type Ager interface{ Ages() []Age }
 
+// Warner is a task that does its work and yet has something to tell an administrator.
+type Warner interface{ Warnings() []string }
+
 // Group is tasks that run together; the first error stops all.
 type Group struct {
 	name  string
@@ -74,6 +77,17 @@ func (g *Group) Ages() []Age {
 	for _, t := range g.tasks {
 		if a, ok := t.(Ager); ok {
 			all = append(all, a.Ages()...)
+		}
+	}
+	return all
+}
+
+// Warnings returns those of all tasks in the group.
+func (g *Group) Warnings() []string {
+	var all []string
+	for _, t := range g.tasks {
+		if w, ok := t.(Warner); ok {
+			all = append(all, w.Warnings()...)
 		}
 	}
 	return all

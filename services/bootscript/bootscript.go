@@ -61,6 +61,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	if err != nil {
 		return nil, err
 	}
+	out.Collect(d.Metrics)
 	book, err := boot.Open(state, out, d.Head, time.Now)
 	if err != nil {
 		return nil, err

@@ -69,6 +69,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	if err != nil {
 		return nil, err
 	}
+	box.Collect(d.Metrics)
 	watch, err := link.NewWatch(d.Log)
 	if err != nil {
 		return nil, err
@@ -171,6 +172,8 @@ func (b backwards) Run(ctx context.Context) error {
 }
 
 func (b backwards) Ready() error { return b.sockets.Ready() }
+
+func (b backwards) Warnings() []string { return b.box.Warnings() }
 
 func (b backwards) String() string {
 	return strings.Join([]string{b.sockets.String(), b.box.String()}, " and ")

@@ -146,6 +146,14 @@ func (c closing) Ages() []run.Age {
 	return nil
 }
 
+// Warnings passes those of the service on.
+func (c closing) Warnings() []string {
+	if w, ok := c.Task.(run.Warner); ok {
+		return w.Warnings()
+	}
+	return nil
+}
+
 // head stops the services before the bus, so that they can say what is left to say.
 type head struct {
 	bus      *broker.Broker
@@ -175,6 +183,9 @@ func (h *head) Ready() error {
 
 // Ages returns the ages of all states.
 func (h *head) Ages() []run.Age { return h.services.Ages() }
+
+// Warnings returns those of all services.
+func (h *head) Warnings() []string { return h.services.Warnings() }
 
 // String returns "head".
 func (h *head) String() string { return "head" }

@@ -60,6 +60,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	if err != nil {
 		return nil, err
 	}
+	out.Collect(d.Metrics)
 	files, err := keep.OpenFiles(filepath.Join(dir, "files"), d.Bus)
 	if err != nil {
 		return nil, err

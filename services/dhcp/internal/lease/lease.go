@@ -29,6 +29,8 @@ type Lease struct {
 	Expires   time.Time
 	// offered says that the address was not yet asked for; it is not written anywhere.
 	offered bool
+	// before is the lease that this one renews: what holds if this cannot be kept.
+	before *Lease
 }
 
 // Live tells whether the lease holds at a time.

@@ -113,6 +113,31 @@ func TestUnwrittenLeaseIsForgotten(t *testing.T) {
 	}
 }
 
+// TestUnwrittenRenewalLeavesTheLease has a disk that is full when a lease is
+// renewed: its machine has the address still, so nobody else gets it.
+func TestUnwrittenRenewalLeavesTheLease(t *testing.T) {
+	n, table := network("10.0.0.1", "10.0.0.1"), NewTable()
+	first := Lease{MAC: plan.MAC{2, 0, 0, 0, 0, 1}, Addr: netip.MustParseAddr("10.0.0.1"), NetworkID: "N", Granted: begin, Expires: begin.Add(time.Hour)}
+	if err := table.Grant(first, n, begin); err != nil {
+		t.Fatal(err)
+	}
+	for minute := range 3 {
+		now := begin.Add(time.Duration(minute+1) * time.Minute)
+		renewed := first
+		renewed.Granted, renewed.Expires = now, now.Add(time.Hour)
+		if err := table.Grant(renewed, n, now); err != nil {
+			t.Fatal(err)
+		}
+		table.Forget(renewed)
+		if a, err := table.Offer(plan.MAC{2, 0, 0, 0, 0, 2}, n, netip.Addr{}, now, time.Minute); err == nil {
+			t.Fatalf("%s is offered to another", a)
+		}
+		if got := table.Live(now); len(got) != 1 || got[0] != first {
+			t.Fatalf("live %v", got)
+		}
+	}
+}
+
 func TestLeaseIsReadAsItWasWritten(t *testing.T) {
 	l := Lease{MAC: plan.MAC{2, 0, 0, 0, 0, 1}, Addr: netip.MustParseAddr("10.0.0.1"), NetworkID: "N", Head: "head1", Hostname: "h",
 		Granted: begin, Expires: begin.Add(10 * time.Minute)}

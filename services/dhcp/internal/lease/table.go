@@ -122,7 +122,12 @@ func (t *Table) Grant(want Lease, n *plan.Network, now time.Time) error {
 	case !n.Slice.Contains(want.Addr):
 		return ErrElsewhere
 	}
-	want.NetworkID = n.ID
+	want.NetworkID, want.before = n.ID, nil
+	if mine && !old.offered {
+		before := *old
+		before.before = nil
+		want.before = &before
+	}
 	t.set(&want)
 	return nil
 }
@@ -156,12 +161,18 @@ func (t *Table) remove(l *Lease) {
 	}
 }
 
-// Forget removes a lease that could not be written.
+// Forget takes back a lease that could not be written. The one that it would
+// have renewed holds: its machine uses the address until that ends.
 func (t *Table) Forget(l Lease) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if now := t.byMAC[l.MAC]; now != nil && now.Addr == l.Addr && now.Granted.Equal(l.Granted) {
-		t.remove(now)
+	now := t.byMAC[l.MAC]
+	if now == nil || now.Addr != l.Addr || !now.Granted.Equal(l.Granted) {
+		return
+	}
+	t.remove(now)
+	if now.before != nil {
+		t.set(now.before)
 	}
 }
 
