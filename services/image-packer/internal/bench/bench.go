@@ -3,9 +3,11 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/luna-hpc/luna/pkg/bus"
@@ -144,6 +146,10 @@ func (b *Bench) work(ctx context.Context, image *inventoryv1.Osimage, what pack.
 		return err
 	}
 	r, err := b.Packer.Pack(ctx, image, what, current(shelf), j)
+	if errors.Is(err, syscall.ENOSPC) {
+		// What was stored until then would keep the disk full; no release names it.
+		return errors.Join(fault.Unavailablef("not done: there is no room on the disk of head %s: %w", b.Packer.Head, err), b.sweep(ctx, image.Id))
+	}
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@
 package job
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -77,7 +78,10 @@ func (j *Job) End(err error) {
 		j.state.State, j.state.Error, j.state.ErrorCode = jobv1.State_STATE_FAILED, err.Error(), uint32(kind.Code())
 	}
 	data := j.encode()
-	if err := j.out.Put(outbox.Entry{Subject: subject.Job(j.state.Service, j.state.Id), Data: data}); err != nil {
+	at := subject.Job(j.state.Service, j.state.Id)
+	if err := j.out.Put(outbox.Entry{Subject: at, Data: data}); err != nil {
+		// On a full disk whoever follows the job hears of its end if the bus is there.
+		err = errors.Join(err, j.conn.NATS.Publish(at, data))
 		j.log.Error("end of job not kept", "job", j.state.Id, "err", err)
 	}
 }
