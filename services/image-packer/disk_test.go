@@ -46,6 +46,7 @@ func TestFullDiskFailsAPackAndNothingElse(t *testing.T) {
 		t.Fatalf("the first pack: %v", j)
 	}
 	first, files := r.releases(), r.files()
+	r.write("boot/initrd.img-6.1", []byte("another")) // is stored before the payload
 	r.grow("usr/share/new", 6)
 	disk.Fill(5 << 20)
 	for range 2 {
