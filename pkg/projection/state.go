@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -57,7 +58,9 @@ func Open(path string, conn *bus.Conn, log *slog.Logger, folds ...Fold) (*State,
 // openFile opens the file or replaces it; it holds no lock.
 func (s *State) openFile() error {
 	var db *bolt.DB
-	err := inspect(s.path, s.folds)
+	st, err := os.Stat(s.path)
+	made := err == nil && st.Size() > 0
+	err = inspect(s.path, s.folds)
 	if err == nil {
 		db, err = openBolt(s.path)
 	}
@@ -72,6 +75,12 @@ func (s *State) openFile() error {
 	}
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return fmt.Errorf("state %s is in use by another process: %w", s.path, err)
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) { // says nothing of the file
+		if !made {
+			_ = os.Remove(s.path) // what was begun, if anything
+		}
+		return fmt.Errorf("state %s cannot be written; make room on its disk: %w", s.path, err)
 	}
 	s.log.Warn("state file is put aside and built anew", "file", s.path, "err", err)
 	if err := os.Rename(s.path, s.path+".bad"); err != nil {
