@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/luna-hpc/luna/pkg/fault"
@@ -38,9 +37,6 @@ type Call struct {
 	// Command is the subject without its prefix, as in inventory.node.add.
 	Command string
 }
-
-// NewID returns a ULID.
-func NewID() string { return ulid.Make().String() }
 
 type callKey struct{}
 

@@ -80,7 +80,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	}
 	table := lease.NewTable()
 	keeper := &plan.Keeper{State: state, Links: watch.Links, Interfaces: cfg.Interfaces, Log: d.Log}
-	leases := lease.NewFollower(table, state, box, d.Log)
+	leases := lease.NewFollower(table, state, box, d.Log, time.Now)
 	server := newServer(cfg, d, keeper, leases, more)
 	sockets := &link.Sockets{Plan: keeper.Plan, Rebuilt: keeper.Rebuilt, Handler: link.Handler{
 		Answer: server.Answer, Keep: keep(table, box), Exchanged: sender.Exchanged, Log: d.Log,

@@ -103,7 +103,7 @@ func TestLearnedNodeMovesToItsAddress(t *testing.T) {
 	a := s.discover(nodeMAC).YourIPAddr.String()
 	s.request(nodeMAC, a).is(t, ack, a)
 	learned := start(t, facts())
-	learned.Leases.Merge(s.Leases.Live(s.clock))
+	learned.Leases.Merge(s.Leases.Live(s.clock), s.clock)
 	learned.renew(nodeMAC, a).is(t, nak, none)
 	learned.discover(nodeMAC).is(t, offer, "10.30.0.1")
 }
@@ -129,7 +129,7 @@ func TestHeadsShareTheRange(t *testing.T) {
 	second.reboot(mac(9), "10.30.128.1").silent(t)
 	a := first.discover(mac(0)).YourIPAddr.String()
 	first.request(mac(0), a, dhcpv4.WithOption(dhcpv4.OptServerIdentifier(net.IPv4(10, 30, 255, 252)))).is(t, ack, a)
-	second.Leases.Merge(first.Leases.Live(first.clock))
+	second.Leases.Merge(first.Leases.Live(first.clock), first.clock)
 	second.renew(mac(0), a).is(t, ack, a)
 }
 

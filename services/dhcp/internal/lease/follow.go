@@ -20,13 +20,14 @@ type Follower struct {
 	State  *projection.State
 	Outbox *outbox.Outbox
 	Log    *slog.Logger
+	Now    func() time.Time
 	read   chan struct{}
 	seen   uint64
 }
 
 // NewFollower returns a follower of a state; the table is empty until it runs.
-func NewFollower(t *Table, state *projection.State, box *outbox.Outbox, log *slog.Logger) *Follower {
-	return &Follower{Table: t, State: state, Outbox: box, Log: log, read: make(chan struct{})}
+func NewFollower(t *Table, state *projection.State, box *outbox.Outbox, log *slog.Logger, now func() time.Time) *Follower {
+	return &Follower{Table: t, State: state, Outbox: box, Log: log, Now: now, read: make(chan struct{})}
 }
 
 // Read is closed when the table holds what was kept: before, no stranger may be answered.
@@ -65,7 +66,7 @@ func (f *Follower) merge() error {
 	if err != nil {
 		return err
 	}
-	f.Table.Merge(all)
+	f.Table.Merge(all, f.Now())
 	f.seen = revision
 	if !f.isRead() {
 		close(f.read)

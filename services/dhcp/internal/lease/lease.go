@@ -14,9 +14,13 @@ import (
 	"github.com/luna-hpc/luna/services/dhcp/internal/plan"
 )
 
-// slack is how much longer than its lease an event stays on the bus, so that
-// clocks may differ a little; readers go by the lease's own end.
-const slack = time.Hour
+const (
+	// slack is how much longer than its lease an event stays on the bus: the
+	// clock of the bus may jump by a day. Readers go by the lease's own end.
+	slack = 25 * time.Hour
+	// ahead is by how much the clock of another head may be ahead.
+	ahead = time.Minute
+)
 
 // Lease is an address that a stranger may use until a time.
 type Lease struct {
@@ -35,6 +39,19 @@ type Lease struct {
 
 // Live tells whether the lease holds at a time.
 func (l Lease) Live(now time.Time) bool { return l.Expires.After(now) }
+
+// early tells whether the lease was granted by a clock that was ahead of now.
+func (l Lease) early(now time.Time) bool {
+	return l.Granted.Round(0).After(now.Round(0).Add(ahead)) // as the clocks show it
+}
+
+// heard returns a lease that was heard of at a time. It ends when it says, but
+// lasts no longer than if it was granted now, and jumps of the clock from now on
+// do not move its end.
+func (l Lease) heard(now time.Time) Lease {
+	l.Expires = now.Add(min(l.Expires.Sub(now), l.Expires.Sub(l.Granted)))
+	return l
+}
 
 // Proto returns the lease as a message.
 func (l Lease) Proto() *dhcpv1.Lease {

@@ -74,10 +74,11 @@ func TestMergeTakesWhatIsNewer(t *testing.T) {
 	renewed := Lease{MAC: m, Addr: b, Granted: begin.Add(time.Minute), Expires: begin.Add(2 * time.Hour)}
 	released := renewed
 	released.Expires = begin.Add(2 * time.Minute)
+	heardAt := begin.Add(2 * time.Minute)
 	for _, order := range [][]Lease{{old, renewed, released}, {released, renewed, old}, {renewed, old, released}} {
 		table := NewTable()
 		for _, l := range order {
-			table.Merge([]Lease{l})
+			table.Merge([]Lease{l}, heardAt)
 		}
 		if got := table.Live(begin.Add(90 * time.Second)); len(got) != 1 || got[0].Addr != b {
 			t.Errorf("live %v", got)
@@ -94,7 +95,7 @@ func TestOfTwoHoldersTheLaterHasTheAddress(t *testing.T) {
 	late := Lease{MAC: plan.MAC{2, 0, 0, 0, 0, 2}, Addr: a, Granted: begin.Add(time.Minute), Expires: begin.Add(time.Hour)}
 	for _, order := range [][]Lease{{early, late}, {late, early}} {
 		table := NewTable()
-		table.Merge(order)
+		table.Merge(order, begin)
 		if got := table.Live(begin); len(got) != 1 || got[0].MAC != late.MAC {
 			t.Errorf("live %v", got)
 		}
@@ -145,7 +146,7 @@ func TestLeaseIsReadAsItWasWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Subject != "luna.evt.dhcp.lease.020000000001" || e.TTL != 70*time.Minute {
+	if e.Subject != "luna.evt.dhcp.lease.020000000001" || e.TTL != 25*time.Hour+10*time.Minute {
 		t.Errorf("entry %+v", e)
 	}
 	m := &dhcpv1.Lease{}

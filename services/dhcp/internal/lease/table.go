@@ -27,11 +27,12 @@ type Table struct {
 	byMAC   map[plan.MAC]*Lease
 	byAddr  map[netip.Addr]*Lease
 	resting map[netip.Addr]time.Time
+	told    map[plan.MAC]Lease // what was merged last
 }
 
 // NewTable returns an empty table.
 func NewTable() *Table {
-	return &Table{byMAC: map[plan.MAC]*Lease{}, byAddr: map[netip.Addr]*Lease{}, resting: map[netip.Addr]time.Time{}}
+	return &Table{byMAC: map[plan.MAC]*Lease{}, byAddr: map[netip.Addr]*Lease{}, resting: map[netip.Addr]time.Time{}, told: map[plan.MAC]Lease{}}
 }
 
 // Offer sets an address of a network aside for a stranger, for a while: the one
@@ -208,26 +209,35 @@ func (t *Table) Release(mac plan.MAC, addr netip.Addr, now time.Time) (l Lease, 
 
 // Merge takes leases that are newer than the table's own: from other heads, or
 // from before a restart.
-func (t *Table) Merge(all []Lease) {
+func (t *Table) Merge(all []Lease, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range all {
+		if t.told[l.MAC] == l {
+			continue // else one of a clock that was ahead came back when this clock is there
+		}
+		t.told[l.MAC] = l
 		old := t.byMAC[l.MAC]
-		if old != nil && !newer(l, *old) {
+		if old != nil && !newer(l, *old, now) {
 			continue
 		}
-		if holder := t.byAddr[l.Addr]; holder != nil && holder.MAC != l.MAC && newer(*holder, l) {
+		if holder := t.byAddr[l.Addr]; holder != nil && holder.MAC != l.MAC && newer(*holder, l, now) {
 			continue
 		}
+		l = l.heard(now)
 		t.set(&l)
 	}
 }
 
-// newer tells whether a says more than b: a grant more than an offer, an end
-// more than the lease that it ends.
-func newer(a, b Lease) bool {
+// newer tells whether a says more than b: a grant more than an offer, one of a
+// right clock more than one of a clock that was ahead, an end more than the
+// lease that it ends.
+func newer(a, b Lease, now time.Time) bool {
 	if a.offered != b.offered {
 		return b.offered
+	}
+	if a.early(now) != b.early(now) {
+		return b.early(now)
 	}
 	if !a.Granted.Equal(b.Granted) {
 		return a.Granted.After(b.Granted)
