@@ -130,11 +130,23 @@ func (b *Book) number(tx *projection.Tx, s *bootscriptv1.Step) (e *entry, fresh 
 		return nil, false, fault.Unavailablef("not kept: boot %s has %d steps already", s.BootId, n)
 	}
 	s = proto.CloneOf(s)
-	s.Head, s.N, s.Time = b.head, n+1, b.now().UTC().Format(time.RFC3339Nano)
+	s.Head, s.N, s.Time = b.head, n+1, b.after(steps).UTC().Format(time.RFC3339Nano)
 	s.Report.BootId = s.BootId
 	e = &entry{step: s, made: b.now(), kept: make(chan struct{})}
 	b.pending[s.BootId] = append(b.pending[s.BootId], e)
 	return e, true, nil
+}
+
+// after returns the time of a boot's next step: now, but after the steps before
+// also when the clock went back meanwhile, since their times tell their order.
+func (b *Book) after(steps []*bootscriptv1.Step) time.Time {
+	now := b.now()
+	if len(steps) > 0 {
+		if last := when(steps[len(steps)-1]); !now.After(last) {
+			return last.Add(time.Nanosecond)
+		}
+	}
+	return now
 }
 
 // repeated finds the step that s says once more.

@@ -58,12 +58,18 @@ func within(t *testing.T) context.Context {
 // openBook starts a book of head h on a bus.
 func openBook(t *testing.T, c *bus.Conn) (*boot.Book, *projection.State) {
 	t.Helper()
+	return openBookAt(t, c, time.Now)
+}
+
+// openBookAt starts a book with a clock of the test's.
+func openBookAt(t *testing.T, c *bus.Conn, now func() time.Time) (*boot.Book, *projection.State) {
+	t.Helper()
 	s := openState(t, c)
 	out, err := outbox.Open(filepath.Join(t.TempDir(), "outbox.db"), c, quiet, s.WaitFor)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := boot.Open(s, out, "h", time.Now)
+	b, err := boot.Open(s, out, "h", now)
 	if err != nil {
 		t.Fatal(err)
 	}

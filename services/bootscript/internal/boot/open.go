@@ -65,7 +65,7 @@ func believed(steps []*bootscriptv1.Step) bool {
 }
 
 // Admits says whether a node may speak of a boot: one that is known, or one
-// that another head made within a day and this one has not heard of yet. The
+// that another head made within a day, by whatever clock, and this one has not heard of yet. The
 // number is bounded, since any user of a node can make up ids.
 func (b *Book) Admits(tx *projection.Tx, nodeID, id string) error {
 	steps, err := b.Steps(tx, id)
@@ -76,7 +76,7 @@ func (b *Book) Admits(tx *projection.Tx, nodeID, id string) error {
 	if err != nil {
 		return fault.Invalidf("%q is no boot id", id)
 	}
-	if age := b.now().Sub(made.Timestamp()); age > day || age < -time.Hour {
+	if age := b.now().Sub(made.Timestamp()); age > day || age < -day {
 		return fault.Conflictf("boot %s is not known here and was not made today", id)
 	}
 	ids, err := b.Boots(tx, nodeID)
@@ -120,22 +120,23 @@ func (b *Book) Over(tx *projection.Tx, nodeID, id string) (bool, error) {
 // ForDiscovery returns the id of the boot that a discovery belongs to: a new
 // one, unless the machine only asks again in a boot of which nothing but the
 // head's own steps is known. armed says that the machine has just been through
-// DHCP, which begins a new boot.
+// DHCP, which begins a new boot. A new id is greater than those of the node's
+// boots before, whatever the clock says: the newest boot is the one that counts.
 func (b *Book) ForDiscovery(tx *projection.Tx, nodeID string, armed bool) (id string, fresh bool, err error) {
-	if armed {
-		return bus.NewID(), true, nil
-	}
 	ids, err := b.Boots(tx, nodeID)
 	if err != nil || len(ids) == 0 {
 		return bus.NewID(), true, err
+	}
+	if armed {
+		return bus.NewIDAfter(ids[0]), true, nil
 	}
 	steps, err := b.Steps(tx, ids[0])
 	if err != nil {
 		return "", false, err
 	}
 	made, err := ulid.ParseStrict(ids[0])
-	if err != nil || b.now().Sub(made.Timestamp()) > waits || !onlyHead(steps) {
-		return bus.NewID(), true, nil
+	if err != nil || b.now().Sub(made.Timestamp()).Abs() > waits || !onlyHead(steps) {
+		return bus.NewIDAfter(ids[0]), true, nil
 	}
 	return ids[0], false, nil
 }
@@ -159,7 +160,11 @@ func (b *Book) ForNode(tx *projection.Tx, nodeID string) (id string, fresh bool,
 		return "", false, err
 	}
 	if id == "" || Ended(steps) {
-		return bus.NewID(), true, nil
+		ids, err := b.Boots(tx, nodeID)
+		if err != nil || len(ids) == 0 {
+			return bus.NewID(), true, err
+		}
+		return bus.NewIDAfter(ids[0]), true, nil
 	}
 	return id, false, nil
 }

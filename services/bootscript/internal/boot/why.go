@@ -43,7 +43,7 @@ func Why(node string, steps []*bootscriptv1.Step, now time.Time) Verdict {
 	bad := firstBad(steps)
 	good := lastGood(steps, bad)
 	v := Verdict{LastGood: good, FirstBad: bad}
-	age := now.Sub(when(last)).Round(time.Second)
+	age := max(0, now.Sub(when(last)).Round(time.Second)) // a clock may have gone back
 	switch {
 	case bad != nil:
 		v.Summary = fmt.Sprintf("%s fails in step %s since %s%s%s", node, bad.Report.GetName(), clock(bad), named(": ", bad.Report.GetError()), named("; last good step: ", good.GetReport().GetName()))

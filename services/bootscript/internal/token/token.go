@@ -41,7 +41,7 @@ func sign(key []byte, c Claims) []byte {
 }
 
 // Check returns the claims of a token that node nodeID with a MAC shows now;
-// ErrRefused when it is not that node's, or too old.
+// ErrRefused when it is not that node's, too old, or made more than Fresh from now.
 func Check(key []byte, word, nodeID, mac string, now time.Time) (Claims, error) {
 	parts := strings.Split(word, ".")
 	if len(parts) != 3 {
@@ -56,7 +56,8 @@ func Check(key []byte, word, nodeID, mac string, now time.Time) (Claims, error) 
 		return Claims{}, ErrRefused
 	}
 	c := Claims{NodeID: nodeID, MAC: mac, BootID: parts[0], Expires: time.Unix(seconds, 0)}
-	if !hmac.Equal(sum, sign(key, c)) || !now.Before(c.Expires) {
+	// One that is good for longer was made by a clock that was ahead: it would outlive its boot.
+	if !hmac.Equal(sum, sign(key, c)) || !now.Before(c.Expires) || c.Expires.After(now.Add(Lifetime+Fresh)) {
 		return Claims{}, ErrRefused
 	}
 	return c, nil

@@ -41,6 +41,11 @@ func TestTokenProvesItsBootOnly(t *testing.T) {
 	if got, err := token.Check(k, word, "N1", strings.ToUpper(mac), start); err != nil || got.BootID != claims.BootID {
 		t.Fatalf("%+v, %v", got, err)
 	}
+	for _, other := range []time.Duration{time.Minute, -time.Minute} { // heads' clocks differ a little
+		if err := check(k, word, "N1", mac, start.Add(other)); err != nil {
+			t.Errorf("a clock that is %v off: %v", other, err)
+		}
+	}
 	forged := "01JTBOOU" + word[len(claims.BootID):]
 	longer := strings.Replace(word, ".", ".1", 1)
 	for name, err := range map[string]error{
@@ -50,6 +55,10 @@ func TestTokenProvesItsBootOnly(t *testing.T) {
 		"later expiry":  check(k, longer, "N1", mac, start),
 		"another key":   check(key(t), word, "N1", mac, start),
 		"too old":       check(k, word, "N1", mac, claims.Expires),
+		"an hour later": check(k, word, "N1", mac, start.Add(time.Hour)),
+		"an hour early": check(k, word, "N1", mac, start.Add(-time.Hour)),
+		"a day later":   check(k, word, "N1", mac, start.Add(24*time.Hour)),
+		"a day early":   check(k, word, "N1", mac, start.Add(-24*time.Hour)),
 		"empty":         check(k, "", "N1", mac, start),
 		"dots":          check(k, "..", "N1", mac, start),
 		"no signature":  check(k, word[:strings.LastIndex(word, ".")+1], "N1", mac, start),

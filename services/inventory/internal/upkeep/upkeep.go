@@ -37,13 +37,20 @@ type Upkeep struct {
 	state *projection.State
 	log   *slog.Logger
 	now   func() time.Time
+	// idle counts in how many rounds on end a secret was named by nothing. Rounds
+	// are an hour apart whatever the clock says: one that is a day ahead must not
+	// take away a secret whose change is just being made.
+	idle map[string]int
 	// buried are secrets whose deletion was published, for the next round to purge.
 	buried map[string]bool
 }
 
+// idleRounds is in how many rounds on end a secret must be named by nothing.
+const idleRounds = 2
+
 // New returns the upkeep of the inventory that has this state.
 func New(conn *bus.Conn, state *projection.State, log *slog.Logger, now func() time.Time) *Upkeep {
-	return &Upkeep{conn: conn, state: state, log: log, now: now, buried: map[string]bool{}}
+	return &Upkeep{conn: conn, state: state, log: log, now: now, idle: map[string]int{}, buried: map[string]bool{}}
 }
 
 // Run tidies up every hour until ctx ends.
@@ -152,8 +159,8 @@ func (u *Upkeep) deletion(ctx context.Context, stream jetstream.Stream, msg jets
 	return nil
 }
 
-// secrets takes away those that no object names: first for the followers, a
-// round later from the stream.
+// secrets takes away those that no object named in two rounds: first for the
+// followers, a round later from the stream.
 func (u *Upkeep) secrets(ctx context.Context, objects jetstream.Stream) error {
 	stream, err := u.conn.JS.Stream(ctx, subject.Secrets)
 	if err != nil {
@@ -177,14 +184,19 @@ func (u *Upkeep) secrets(ctx context.Context, objects jetstream.Stream) error {
 	for s := range info.State.Subjects {
 		id := strings.TrimPrefix(s, subject.Secret(""))
 		made, err := ulid.ParseStrict(id)
+		u.idle[id]++
 		switch {
 		case named[id]:
+			delete(u.idle, id)
+			continue
+		case u.idle[id] < idleRounds:
 			continue
 		case err == nil && u.now().Sub(ulid.Time(made.Time())) < unnamed:
 			continue
 		case u.buried[id]:
 			err = stream.Purge(ctx, jetstream.WithPurgeSubject(s))
 			delete(u.buried, id)
+			delete(u.idle, id)
 		default:
 			_, err = u.conn.JS.Publish(ctx, s, nil)
 			u.buried[id] = true

@@ -202,3 +202,29 @@ func TestSecretsThatNothingNamesGo(t *testing.T) {
 		t.Errorf("after two rounds: %q", got)
 	}
 }
+
+// TestClockThatJumpsTakesNoSecret has the clock jump between the publishing of
+// a secret and the change that names it.
+func TestClockThatJumpsTakesNoSecret(t *testing.T) {
+	for _, jump := range []time.Duration{time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour, 26 * time.Hour} {
+		h := newHouse(t)
+		was := h.now
+		id := change.NewID()
+		h.publish(subject.Secret(id), "sealed")
+		h.now = was.Add(jump)
+		h.round()
+		h.now = was
+		h.publish(subject.Object("cluster", "C"), `{"id":"C","token_key_id":"`+id+`"}`)
+		for _, at := range []time.Time{was, was.Add(jump), was, was.Add(jump), was.Add(jump)} {
+			h.now = at
+			h.round()
+		}
+		s, err := h.conn.JS.Stream(h.ctx(), subject.Secrets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if msg, err := s.GetLastMsgForSubject(h.ctx(), subject.Secret(id)); err != nil || string(msg.Data) != "sealed" {
+			t.Errorf("a jump of %s takes the secret: %v, %v", jump, msg, err)
+		}
+	}
+}
