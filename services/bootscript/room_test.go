@@ -42,6 +42,7 @@ type room struct {
 	connect func(user string) *bus.Conn
 	// inv, packer and other are the inventory's, the packer's and the operator's.
 	inv, packer, other *bus.Conn
+	name, address      string
 	data               string
 	secretKey          string // file
 	port               int
@@ -57,7 +58,7 @@ func newRoom(t *testing.T) *room {
 
 // furnish makes a room on a bus that has its streams.
 func furnish(t *testing.T, connect func(user string) *bus.Conn) *room {
-	r := &room{t: t, connect: connect, data: t.TempDir(), port: freePort(t)}
+	r := &room{t: t, connect: connect, name: "head1", address: "127.0.0.1", data: t.TempDir(), port: freePort(t)}
 	r.inv, r.packer, r.other = connect("inventory"), connect("image-packer"), connect("operator")
 	r.secret("T1", "the key that signs the tokens of boots")
 	r.object("cluster", "C1", &inventoryv1.Cluster{Id: "C1", FrontendAddress: "127.0.0.1", FrontendPort: uint32(r.port), ServerPort: 7051, MenuWait: 10, TokenKeyId: "T1"})
@@ -122,8 +123,8 @@ func (r *room) startDead() run.Task {
 		r.t.Fatal(err)
 	}
 	conn := r.connect("bootscript")
-	task, err := New(Config{Address: "127.0.0.1", TFTP: "127.0.0.1:0", Loaders: []string{loaders}}, run.Deps{
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: prometheus.NewRegistry(), Bus: conn, SecretKey: r.secretKey, Data: r.data, Head: "head1"})
+	task, err := New(Config{Address: r.address, TFTP: "127.0.0.1:0", Loaders: []string{loaders}}, run.Deps{
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: prometheus.NewRegistry(), Bus: conn, SecretKey: r.secretKey, Data: r.data, Head: r.name})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -166,7 +167,7 @@ func (r *room) until(what string, so func() bool) {
 	}
 }
 
-func (r *room) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", r.port, path) }
+func (r *room) url(path string) string { return fmt.Sprintf("http://%s:%d%s", r.address, r.port, path) }
 
 func (r *room) get(path string) (int, string) {
 	r.t.Helper()
