@@ -58,7 +58,13 @@ func newRoom(t *testing.T) *room {
 
 // furnish makes a room on a bus that has its streams.
 func furnish(t *testing.T, connect func(user string) *bus.Conn) *room {
-	r := &room{t: t, connect: connect, name: "head1", address: "127.0.0.1", data: t.TempDir(), port: freePort(t)}
+	t.Helper()
+	return furnishIn(t, t.TempDir(), connect)
+}
+
+// furnishIn makes a room whose head keeps its data in a directory.
+func furnishIn(t *testing.T, data string, connect func(user string) *bus.Conn) *room {
+	r := &room{t: t, connect: connect, name: "head1", address: "127.0.0.1", data: data, port: freePort(t)}
 	r.inv, r.packer, r.other = connect("inventory"), connect("image-packer"), connect("operator")
 	r.secret("T1", "the key that signs the tokens of boots")
 	r.object("cluster", "C1", &inventoryv1.Cluster{Id: "C1", FrontendAddress: "127.0.0.1", FrontendPort: uint32(r.port), ServerPort: 7051, MenuWait: 10, TokenKeyId: "T1"})
