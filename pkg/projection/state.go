@@ -335,6 +335,23 @@ func (s *State) WaitFor(ctx context.Context, stream string, seq uint64) error {
 	}
 }
 
+// CatchUp waits until the state shows what every stream holds now;
+// Unavailable when that does not come about within ten seconds.
+func (s *State) CatchUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for _, f := range s.folds {
+		stream, err := s.conn.JS.Stream(ctx, f.Stream)
+		if err != nil {
+			return fault.Unavailablef("not done: the bus does not answer: %w", err)
+		}
+		if err := s.WaitFor(ctx, f.Stream, stream.CachedInfo().State.LastSeq); err != nil {
+			return fault.Unavailablef("not done: the state is old: %w", err)
+		}
+	}
+	return nil
+}
+
 // note changes a stream's progress and wakes who waits.
 func (s *State) note(stream string, change func(p *progress)) {
 	s.mu.Lock()

@@ -13,6 +13,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
+	"github.com/luna-hpc/luna/pkg/job"
 	"github.com/luna-hpc/luna/pkg/outbox"
 	"github.com/luna-hpc/luna/pkg/projection"
 	"github.com/luna-hpc/luna/pkg/subject"
@@ -20,7 +21,6 @@ import (
 	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	jobv1 "github.com/luna-hpc/luna/proto/job/v1"
-	"github.com/luna-hpc/luna/services/image-packer/internal/job"
 	"github.com/luna-hpc/luna/services/image-packer/internal/keep"
 	"github.com/luna-hpc/luna/services/image-packer/internal/pack"
 )
@@ -108,7 +108,7 @@ func (b *Bench) pack(ctx context.Context, _ bus.Call, req *imagepackerv1.PackReq
 
 // image finds an image whose directory is on this head.
 func (b *Bench) image(ctx context.Context, name string) (*inventoryv1.Osimage, error) {
-	if err := b.refresh(ctx); err != nil {
+	if err := b.State.CatchUp(ctx); err != nil {
 		return nil, err
 	}
 	var image *inventoryv1.Osimage
@@ -126,17 +126,6 @@ func (b *Bench) image(ctx context.Context, name string) (*inventoryv1.Osimage, e
 		return nil, fault.Unavailablef("not done: the directory of osimage %s is on head %s, this is %s", name, image.Head, b.Packer.Head)
 	}
 	return image, checkDir(image.Path, image.Head)
-}
-
-// refresh waits until the state shows what the inventory holds now.
-func (b *Bench) refresh(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	stream, err := b.Conn.JS.Stream(ctx, subject.Inventory)
-	if err != nil {
-		return fault.Unavailablef("not done: the bus does not answer: %w", err)
-	}
-	return b.State.WaitFor(ctx, subject.Inventory, stream.CachedInfo().State.LastSeq)
 }
 
 // work packs, publishes and tidies up.

@@ -2,11 +2,13 @@
 package job
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/luna-hpc/luna/pkg/bus"
@@ -17,8 +19,15 @@ import (
 	jobv1 "github.com/luna-hpc/luna/proto/job/v1"
 )
 
-// every is how often progress is told at most.
-const every = 500 * time.Millisecond
+// MaxBytes is how long the JSON of a job may be: no message of the bus is over 1 MB.
+const MaxBytes = 1e6
+
+const (
+	// every is how often progress is told at most, for a job of up to big
+	// bytes; one of twice as many is told half as often.
+	every = 500 * time.Millisecond
+	big   = 64 << 10
+)
 
 // Job is one piece of work. Its methods may be called from several goroutines.
 type Job struct {
@@ -29,17 +38,38 @@ type Job struct {
 	mu    sync.Mutex
 	state *jobv1.Job
 	told  time.Time
+	size  int // bytes of what was told last
 }
 
 // Start begins a job and tells so. Progress is told while the bus is there; the
 // end goes through the outbox.
 func Start(conn *bus.Conn, out *outbox.Outbox, log *slog.Logger, service, title string) *Job {
-	now := time.Now().UTC().Format(time.RFC3339)
-	j := &Job{conn: conn, out: out, log: log, state: &jobv1.Job{
-		Id: bus.NewID(), Service: service, Title: title, State: jobv1.State_STATE_RUNNING, Started: now, Updated: now,
-	}}
+	j := newJob(conn, out, log, service, bus.NewID(), title)
 	j.tell(true)
 	return j
+}
+
+// StartOnce is Start for work that must not be done twice. The job has the
+// given id; begun is false when one with it began before, on whatever head.
+// It is Unavailable when the bus does not keep the job.
+func StartOnce(ctx context.Context, conn *bus.Conn, out *outbox.Outbox, log *slog.Logger, service, id, title string) (j *Job, begun bool, err error) {
+	j = newJob(conn, out, log, service, id, title)
+	_, err = conn.JS.Publish(ctx, subject.Job(service, id), j.encode(), jetstream.WithExpectLastSequencePerSubject(0), jetstream.WithRetryAttempts(0))
+	var refused *jetstream.APIError
+	switch {
+	case errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
+		return j, false, nil
+	case err != nil:
+		return nil, false, fault.Unavailablef("not done: the bus does not keep jobs: %w", err)
+	}
+	return j, true, nil
+}
+
+func newJob(conn *bus.Conn, out *outbox.Outbox, log *slog.Logger, service, id, title string) *Job {
+	now := time.Now().UTC().Format(time.RFC3339)
+	return &Job{conn: conn, out: out, log: log, state: &jobv1.Job{
+		Id: id, Service: service, Title: title, State: jobv1.State_STATE_RUNNING, Started: now, Updated: now,
+	}}
 }
 
 // ID returns the job's id.
@@ -59,6 +89,13 @@ func (j *Job) Progress(done, total int64) {
 	j.state.Done, j.state.Total = done, total
 	j.mu.Unlock()
 	j.tell(done == total)
+}
+
+// Result adds what came of a part of the work.
+func (j *Job) Result(r *jobv1.Result) {
+	j.mu.Lock()
+	j.state.Results = append(j.state.Results, r)
+	j.mu.Unlock()
 }
 
 // Note adds a line that is shown at the end.
@@ -86,15 +123,17 @@ func (j *Job) End(err error) {
 	}
 }
 
-// tell publishes the present state, not more often than every half second unless now is set.
+// tell publishes the present state, not more often than every half second, a
+// big one less often, unless now is set.
 func (j *Job) tell(now bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !now && time.Since(j.told) < every {
+	if !now && time.Since(j.told) < every*time.Duration(1+j.size/big) {
 		return
 	}
-	j.told = time.Now()
-	if err := j.conn.NATS.Publish(subject.Job(j.state.Service, j.state.Id), j.encode()); err != nil {
+	data := j.encode()
+	j.told, j.size = time.Now(), len(data)
+	if err := j.conn.NATS.Publish(subject.Job(j.state.Service, j.state.Id), data); err != nil {
 		j.log.Debug("progress not told", "job", j.state.Id, "err", err)
 	}
 }
