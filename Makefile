@@ -36,6 +36,7 @@ $(TOOLS)/buf: deploy/tools/go.mod deploy/tools/go.sum
 build: loaders
 	mkdir -p bin
 	$(GOBUILD) -o bin/ $(addprefix ./services/cmd/,$(BINARIES))
+	ln -sf luna bin/lpower
 	$(GOBUILD) -o bin/nats-server github.com/nats-io/nats-server/v2
 
 loaders:

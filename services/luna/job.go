@@ -27,7 +27,11 @@ func (a *app) jobCommand() *cobra.Command {
 	return cmd
 }
 
-// follow shows a job until it ends; its failure is the command's.
+// quiet is how long a service's job may say nothing before it is given up; a
+// service that is not named may be silent for as long as it works.
+var quiet = map[string]time.Duration{power: 30 * time.Second}
+
+// follow shows a job until it ends; its failure, or that of its worst part, is the command's.
 func (a *app) follow(ctx context.Context, service, id string) error {
 	conn, err := a.connect(ctx)
 	if err != nil {
@@ -52,6 +56,9 @@ func (a *app) follow(ctx context.Context, service, id string) error {
 			if done, err := v.show(data); done {
 				return err
 			}
+		}
+		if most := quiet[service]; most > 0 && time.Since(v.heard) > most {
+			return fault.Unavailablef("outcome unknown: %s has said nothing for %s; is it running? `luna job follow %s %s`", service, most, service, id)
 		}
 		select {
 		case m := <-msgs:
@@ -89,10 +96,13 @@ type viewer struct {
 	progress *mpb.Progress
 	bar      *mpb.Bar
 	phase    string
+	// updated is when the service told what was shown last, heard when that came.
+	updated string
+	heard   time.Time
 }
 
 func (a *app) newViewer() *viewer {
-	v := &viewer{app: a}
+	v := &viewer{app: a, heard: time.Now()}
 	if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) && a.output == "table" {
 		v.progress = mpb.New(mpb.WithOutput(f), mpb.WithWidth(50))
 	}
@@ -115,22 +125,38 @@ func (v *viewer) show(data []byte) (done bool, err error) {
 	if err := wire.Event(data, j); err != nil {
 		return true, fmt.Errorf("decode job: %w", err)
 	}
+	if j.Updated != v.updated {
+		v.updated, v.heard = j.Updated, time.Now()
+	}
 	v.step(j)
-	switch j.State {
-	case jobv1.State_STATE_DONE:
-		v.close()
-		v.progress = nil
-		if v.app.output != "table" {
-			return true, v.app.print(j)
-		}
+	if j.State != jobv1.State_STATE_DONE && j.State != jobv1.State_STATE_FAILED {
+		return false, nil
+	}
+	v.close()
+	v.progress = nil
+	if err := v.end(j); err != nil {
+		return true, err
+	}
+	if j.State == jobv1.State_STATE_FAILED {
+		return true, fault.New(fault.FromCode(int(j.ErrorCode)), "%s: %s", j.Title, j.Error)
+	}
+	return true, worst(j)
+}
+
+// end shows what came of a job; of one that failed, the results that it has.
+func (v *viewer) end(j *jobv1.Job) error {
+	sortResults(j.Results)
+	failed := j.State == jobv1.State_STATE_FAILED
+	if v.app.output != "table" && (!failed || len(j.Results) > 0) {
+		return v.app.print(j)
+	}
+	v.app.printResults(j.Results)
+	if !failed {
 		for _, n := range j.Notes {
 			fmt.Fprintln(v.app.out, n)
 		}
-		return true, nil
-	case jobv1.State_STATE_FAILED:
-		return true, fault.New(fault.FromCode(int(j.ErrorCode)), "%s: %s", j.Title, j.Error)
 	}
-	return false, nil
+	return nil
 }
 
 func (v *viewer) step(j *jobv1.Job) {
@@ -140,7 +166,7 @@ func (v *viewer) step(j *jobv1.Job) {
 			v.bar.SetTotal(-1, true)
 			v.bar = nil
 		}
-		if v.progress == nil && j.Phase != "" && v.app.output == "table" {
+		if v.progress == nil && j.Phase != "" && v.app.output == "table" && j.Unit != "nodes" {
 			fmt.Fprintf(v.app.out, "%s: %s\n", j.Title, j.Phase)
 		}
 	}
@@ -155,6 +181,9 @@ func (v *viewer) step(j *jobv1.Job) {
 }
 
 func newBar(p *mpb.Progress, j *jobv1.Job) *mpb.Bar {
+	if j.Unit == "nodes" {
+		return p.AddBar(j.Total, mpb.PrependDecorators(decor.Name(j.Title, decor.WCSyncSpaceR), decor.CountersNoUnit("%d / %d")))
+	}
 	return p.AddBar(j.Total,
 		mpb.PrependDecorators(decor.Name(j.Title+": "+j.Phase, decor.WCSyncSpaceR), decor.CountersKiloByte("% .1f / % .1f")),
 		mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1000(0), "% .1f"), decor.Name("  "), decor.AverageETA(decor.ET_STYLE_MMSS)))

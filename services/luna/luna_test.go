@@ -2,6 +2,7 @@ package luna_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -19,11 +20,15 @@ import (
 	imagepacker "github.com/luna-hpc/luna/services/image-packer"
 	"github.com/luna-hpc/luna/services/inventory"
 	"github.com/luna-hpc/luna/services/luna"
+	"github.com/luna-hpc/luna/services/power"
+	"github.com/luna-hpc/luna/services/power/bmctest"
 )
+
+func main() { os.Exit(luna.Main(luna.Words(os.Args), os.Stdin, os.Stdout, os.Stderr)) }
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"luna": func() { os.Exit(luna.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"luna": main, "lpower": main,
 	})
 }
 
@@ -31,6 +36,21 @@ func TestMain(m *testing.M) {
 // the services that own objects, all with their deployed rights.
 func TestSessions(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: func(env *testscript.Env) error {
+		return start(t, env)
+	}})
+}
+
+// TestPower runs the sessions that need controllers: three, and one that is dead.
+func TestPower(t *testing.T) {
+	vars := map[string]string{"DEAD": bmctest.Address(3)}
+	for i := range 3 {
+		vars[fmt.Sprint("BMC", i+1)] = bmctest.Start(t, bmctest.Address(i), "ladmin", "c0rrect-h0rse").Address
+	}
+	bmctest.Dead(t, vars["DEAD"], bmctest.Port)
+	testscript.Run(t, testscript.Params{Dir: "testdata/bmc", Setup: func(env *testscript.Env) error {
+		for name, value := range vars {
+			env.Setenv(name, value)
+		}
 		return start(t, env)
 	}})
 }
@@ -85,7 +105,13 @@ func start(t *testing.T, env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	return runAll(t, env, inv, pack)
+	switched := power.Default()
+	switched.Timeout = 3 * time.Second
+	pow, err := power.New(switched, deps(power.Name))
+	if err != nil {
+		return err
+	}
+	return runAll(t, env, inv, pack, pow)
 }
 
 // runAll runs tasks until the session ends and waits until they are ready.

@@ -7,4 +7,4 @@ import (
 	"github.com/luna-hpc/luna/services/luna"
 )
 
-func main() { os.Exit(luna.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() { os.Exit(luna.Main(luna.Words(os.Args), os.Stdin, os.Stdout, os.Stderr)) }
