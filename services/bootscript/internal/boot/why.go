@@ -15,6 +15,7 @@ const (
 	Discovery   = "boot.discovery"
 	Success     = "install.success"
 	AgentFailed = "agent.failed"
+	Service     = "agent.service"
 )
 
 // quiet is after how long without a word a boot is said to have stopped.
@@ -47,6 +48,9 @@ func Why(node string, steps []*bootscriptv1.Step, now time.Time) Verdict {
 	switch {
 	case bad != nil:
 		v.Summary = fmt.Sprintf("%s fails in step %s since %s%s%s", node, bad.Report.GetName(), clock(bad), named(": ", bad.Report.GetError()), named("; last good step: ", good.GetReport().GetName()))
+	case find(steps, Service, bootscriptv1.State_STATE_OK) != nil:
+		v.OK = true
+		v.Summary = fmt.Sprintf("%s waits in service mode since %s, its disks are untouched", node, clock(find(steps, Service, bootscriptv1.State_STATE_OK)))
 	case last.Report.GetState() == bootscriptv1.State_STATE_STARTED && age < quiet:
 		v.Summary = fmt.Sprintf("%s does step %s since %s", node, last.Report.GetName(), clock(last))
 	case last.Report.GetState() == bootscriptv1.State_STATE_STARTED:
