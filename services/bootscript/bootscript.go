@@ -16,6 +16,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/secret"
 	"github.com/luna-hpc/luna/services/bootscript/internal/boot"
 	"github.com/luna-hpc/luna/services/bootscript/internal/command"
+	"github.com/luna-hpc/luna/services/bootscript/internal/hardware"
 	"github.com/luna-hpc/luna/services/bootscript/internal/learned"
 	"github.com/luna-hpc/luna/services/bootscript/internal/loader"
 	"github.com/luna-hpc/luna/services/bootscript/internal/plan"
@@ -53,7 +54,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	}
 	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log,
 		catalog.Fold(catalog.Cluster, catalog.Network, catalog.Osimage, catalog.Bmcsetup, catalog.Switch, catalog.Group, catalog.Node),
-		shelf.Fold(), boot.Fold(), unknown.Fold().And(learned.Fold()), secret.Fold())
+		shelf.Fold(), boot.Fold(), hardware.Fold(), unknown.Fold().And(learned.Fold()), secret.Fold())
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +64,10 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	}
 	out.Collect(d.Metrics)
 	book, err := boot.Open(state, out, d.Head, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	machinery, err := hardware.Open(state, out, time.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -76,12 +81,12 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	machines := unknown.NewList(out, d.Head, time.Now)
 	loaders := loader.Dirs(cfg.Loaders)
 	handler := &web.Handler{
-		State: state, Shelf: files, Book: book, Unknown: machines, Exchanges: exchanges, Keys: token.NewKeys(secrets), Secrets: secrets, Loaders: loaders,
+		State: state, Shelf: files, Book: book, Hardware: machinery, Unknown: machines, Exchanges: exchanges, Keys: token.NewKeys(secrets), Secrets: secrets, Loaders: loaders,
 		Binder: web.Inventory{Conn: d.Bus, State: state}, Metrics: web.NewMetrics(d.Metrics), Log: d.Log, Head: d.Head, Now: time.Now,
 	}
-	commands := command.Commands{State: state, Book: book, Unknown: machines, Planner: web.Planner{Shelf: files, Head: d.Head}, Now: time.Now}
+	commands := command.Commands{State: state, Book: book, Hardware: machinery, Unknown: machines, Planner: web.Planner{Shelf: files, Head: d.Head}, Now: time.Now}
 	return run.NewGroup("bootscript",
-		state, out, book, files,
+		state, out, book, machinery, files,
 		token.Listener{Path: filepath.Join(dir, "ipxe.sock"), Exchanges: exchanges, Log: d.Log},
 		loader.NewTFTP(cfg.TFTP, loaders, d.Log, d.Metrics),
 		&web.Server{Host: cfg.Address, Port: portOf(state), Handler: handler.Routes(), Log: d.Log},

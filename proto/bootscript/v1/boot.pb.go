@@ -1096,7 +1096,10 @@ type Hardware struct {
 	Nics        []*Nic  `protobuf:"bytes,15,rep,name=nics,proto3" json:"nics,omitempty"`
 	Bmc         *Bmc    `protobuf:"bytes,16,opt,name=bmc,proto3" json:"bmc,omitempty"`
 	// Public host keys of the installed system, as in sshd(8)'s .pub files.
-	HostKeys      []string `protobuf:"bytes,17,rep,name=host_keys,json=hostKeys,proto3" json:"host_keys,omitempty"`
+	HostKeys []string `protobuf:"bytes,17,rep,name=host_keys,json=hostKeys,proto3" json:"host_keys,omitempty"`
+	// Whether the report was made at the end of an installation: host_keys are
+	// then all that there are. Else the keys that were known stay.
+	Installed     bool `protobuf:"varint,18,opt,name=installed,proto3" json:"installed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1250,6 +1253,76 @@ func (x *Hardware) GetHostKeys() []string {
 	return nil
 }
 
+func (x *Hardware) GetInstalled() bool {
+	if x != nil {
+		return x.Installed
+	}
+	return false
+}
+
+// HardwareRecord is what is known of a machine: published when it changed.
+type HardwareRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Now   *Hardware              `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
+	// How the machine was when the boot of now began; absent at its first.
+	Before *Hardware `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
+	// How many changes the boot of now has told.
+	Told          uint32 `protobuf:"varint,3,opt,name=told,proto3" json:"told,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HardwareRecord) Reset() {
+	*x = HardwareRecord{}
+	mi := &file_bootscript_v1_boot_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HardwareRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HardwareRecord) ProtoMessage() {}
+
+func (x *HardwareRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_bootscript_v1_boot_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HardwareRecord.ProtoReflect.Descriptor instead.
+func (*HardwareRecord) Descriptor() ([]byte, []int) {
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *HardwareRecord) GetNow() *Hardware {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+func (x *HardwareRecord) GetBefore() *Hardware {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *HardwareRecord) GetTold() uint32 {
+	if x != nil {
+		return x.Told
+	}
+	return 0
+}
+
 type Disk struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name below /dev, and the link in /dev/disk/by-path.
@@ -1265,7 +1338,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_bootscript_v1_boot_proto_msgTypes[15]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1277,7 +1350,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_bootscript_v1_boot_proto_msgTypes[15]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1290,7 +1363,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{15}
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Disk) GetName() string {
@@ -1351,7 +1424,7 @@ type Nic struct {
 
 func (x *Nic) Reset() {
 	*x = Nic{}
-	mi := &file_bootscript_v1_boot_proto_msgTypes[16]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1363,7 +1436,7 @@ func (x *Nic) String() string {
 func (*Nic) ProtoMessage() {}
 
 func (x *Nic) ProtoReflect() protoreflect.Message {
-	mi := &file_bootscript_v1_boot_proto_msgTypes[16]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1376,7 +1449,7 @@ func (x *Nic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nic.ProtoReflect.Descriptor instead.
 func (*Nic) Descriptor() ([]byte, []int) {
-	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{16}
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Nic) GetName() string {
@@ -1433,7 +1506,7 @@ type Bmc struct {
 
 func (x *Bmc) Reset() {
 	*x = Bmc{}
-	mi := &file_bootscript_v1_boot_proto_msgTypes[17]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +1518,7 @@ func (x *Bmc) String() string {
 func (*Bmc) ProtoMessage() {}
 
 func (x *Bmc) ProtoReflect() protoreflect.Message {
-	mi := &file_bootscript_v1_boot_proto_msgTypes[17]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +1531,7 @@ func (x *Bmc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bmc.ProtoReflect.Descriptor instead.
 func (*Bmc) Descriptor() ([]byte, []int) {
-	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{17}
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Bmc) GetAddress() string {
@@ -1498,7 +1571,7 @@ type HardwareShowRequest struct {
 
 func (x *HardwareShowRequest) Reset() {
 	*x = HardwareShowRequest{}
-	mi := &file_bootscript_v1_boot_proto_msgTypes[18]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1510,7 +1583,7 @@ func (x *HardwareShowRequest) String() string {
 func (*HardwareShowRequest) ProtoMessage() {}
 
 func (x *HardwareShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bootscript_v1_boot_proto_msgTypes[18]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1523,7 +1596,7 @@ func (x *HardwareShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HardwareShowRequest.ProtoReflect.Descriptor instead.
 func (*HardwareShowRequest) Descriptor() ([]byte, []int) {
-	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{18}
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HardwareShowRequest) GetNode() string {
@@ -1536,8 +1609,9 @@ func (x *HardwareShowRequest) GetNode() string {
 type HardwareShowReply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
-	Now   *Hardware              `protobuf:"bytes,2,opt,name=now,proto3" json:"now,omitempty"`
-	// The report before it, and what differs in words.
+	// Absent when the node never told.
+	Now *Hardware `protobuf:"bytes,2,opt,name=now,proto3" json:"now,omitempty"`
+	// The machine as it was in an earlier boot, and what differs in words.
 	Before        *Hardware `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
 	Changes       []string  `protobuf:"bytes,4,rep,name=changes,proto3" json:"changes,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1546,7 +1620,7 @@ type HardwareShowReply struct {
 
 func (x *HardwareShowReply) Reset() {
 	*x = HardwareShowReply{}
-	mi := &file_bootscript_v1_boot_proto_msgTypes[19]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1632,7 @@ func (x *HardwareShowReply) String() string {
 func (*HardwareShowReply) ProtoMessage() {}
 
 func (x *HardwareShowReply) ProtoReflect() protoreflect.Message {
-	mi := &file_bootscript_v1_boot_proto_msgTypes[19]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1645,7 @@ func (x *HardwareShowReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HardwareShowReply.ProtoReflect.Descriptor instead.
 func (*HardwareShowReply) Descriptor() ([]byte, []int) {
-	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{19}
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HardwareShowReply) GetNode() string {
@@ -1612,7 +1686,7 @@ type KnownHostsRequest struct {
 
 func (x *KnownHostsRequest) Reset() {
 	*x = KnownHostsRequest{}
-	mi := &file_bootscript_v1_boot_proto_msgTypes[20]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1624,7 +1698,7 @@ func (x *KnownHostsRequest) String() string {
 func (*KnownHostsRequest) ProtoMessage() {}
 
 func (x *KnownHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bootscript_v1_boot_proto_msgTypes[20]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1637,7 +1711,7 @@ func (x *KnownHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KnownHostsRequest.ProtoReflect.Descriptor instead.
 func (*KnownHostsRequest) Descriptor() ([]byte, []int) {
-	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{20}
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *KnownHostsRequest) GetAfter() string {
@@ -1658,7 +1732,7 @@ type KnownHostsReply struct {
 
 func (x *KnownHostsReply) Reset() {
 	*x = KnownHostsReply{}
-	mi := &file_bootscript_v1_boot_proto_msgTypes[21]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1670,7 +1744,7 @@ func (x *KnownHostsReply) String() string {
 func (*KnownHostsReply) ProtoMessage() {}
 
 func (x *KnownHostsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_bootscript_v1_boot_proto_msgTypes[21]
+	mi := &file_bootscript_v1_boot_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1683,7 +1757,7 @@ func (x *KnownHostsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KnownHostsReply.ProtoReflect.Descriptor instead.
 func (*KnownHostsReply) Descriptor() ([]byte, []int) {
-	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{21}
+	return file_bootscript_v1_boot_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *KnownHostsReply) GetLines() []string {
@@ -1785,7 +1859,7 @@ const file_bootscript_v1_boot_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06script\x18\x02 \x01(\tR\x06script\"!\n" +
 	"\vScriptReply\x12\x12\n" +
-	"\x04text\x18\x01 \x01(\tR\x04text\"\x96\x04\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\"\xb4\x04\n" +
 	"\bHardware\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x12\n" +
@@ -1806,7 +1880,12 @@ const file_bootscript_v1_boot_proto_rawDesc = "" +
 	"\x05disks\x18\x0e \x03(\v2\x13.bootscript.v1.DiskR\x05disks\x12&\n" +
 	"\x04nics\x18\x0f \x03(\v2\x12.bootscript.v1.NicR\x04nics\x12$\n" +
 	"\x03bmc\x18\x10 \x01(\v2\x12.bootscript.v1.BmcR\x03bmc\x12\x1b\n" +
-	"\thost_keys\x18\x11 \x03(\tR\bhostKeys\"\x92\x01\n" +
+	"\thost_keys\x18\x11 \x03(\tR\bhostKeys\x12\x1c\n" +
+	"\tinstalled\x18\x12 \x01(\bR\tinstalled\"\x80\x01\n" +
+	"\x0eHardwareRecord\x12)\n" +
+	"\x03now\x18\x01 \x01(\v2\x17.bootscript.v1.HardwareR\x03now\x12/\n" +
+	"\x06before\x18\x02 \x01(\v2\x17.bootscript.v1.HardwareR\x06before\x12\x12\n" +
+	"\x04told\x18\x03 \x01(\rR\x04told\"\x92\x01\n" +
 	"\x04Disk\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x14\n" +
@@ -1860,7 +1939,7 @@ func file_bootscript_v1_boot_proto_rawDescGZIP() []byte {
 }
 
 var file_bootscript_v1_boot_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_bootscript_v1_boot_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_bootscript_v1_boot_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_bootscript_v1_boot_proto_goTypes = []any{
 	(State)(0),                  // 0: bootscript.v1.State
 	(*Report)(nil),              // 1: bootscript.v1.Report
@@ -1878,18 +1957,19 @@ var file_bootscript_v1_boot_proto_goTypes = []any{
 	(*ScriptRequest)(nil),       // 13: bootscript.v1.ScriptRequest
 	(*ScriptReply)(nil),         // 14: bootscript.v1.ScriptReply
 	(*Hardware)(nil),            // 15: bootscript.v1.Hardware
-	(*Disk)(nil),                // 16: bootscript.v1.Disk
-	(*Nic)(nil),                 // 17: bootscript.v1.Nic
-	(*Bmc)(nil),                 // 18: bootscript.v1.Bmc
-	(*HardwareShowRequest)(nil), // 19: bootscript.v1.HardwareShowRequest
-	(*HardwareShowReply)(nil),   // 20: bootscript.v1.HardwareShowReply
-	(*KnownHostsRequest)(nil),   // 21: bootscript.v1.KnownHostsRequest
-	(*KnownHostsReply)(nil),     // 22: bootscript.v1.KnownHostsReply
-	nil,                         // 23: bootscript.v1.Report.ValuesEntry
+	(*HardwareRecord)(nil),      // 16: bootscript.v1.HardwareRecord
+	(*Disk)(nil),                // 17: bootscript.v1.Disk
+	(*Nic)(nil),                 // 18: bootscript.v1.Nic
+	(*Bmc)(nil),                 // 19: bootscript.v1.Bmc
+	(*HardwareShowRequest)(nil), // 20: bootscript.v1.HardwareShowRequest
+	(*HardwareShowReply)(nil),   // 21: bootscript.v1.HardwareShowReply
+	(*KnownHostsRequest)(nil),   // 22: bootscript.v1.KnownHostsRequest
+	(*KnownHostsReply)(nil),     // 23: bootscript.v1.KnownHostsReply
+	nil,                         // 24: bootscript.v1.Report.ValuesEntry
 }
 var file_bootscript_v1_boot_proto_depIdxs = []int32{
 	0,  // 0: bootscript.v1.Report.state:type_name -> bootscript.v1.State
-	23, // 1: bootscript.v1.Report.values:type_name -> bootscript.v1.Report.ValuesEntry
+	24, // 1: bootscript.v1.Report.values:type_name -> bootscript.v1.Report.ValuesEntry
 	1,  // 2: bootscript.v1.Step.report:type_name -> bootscript.v1.Report
 	2,  // 3: bootscript.v1.BootShowReply.steps:type_name -> bootscript.v1.Step
 	8,  // 4: bootscript.v1.BootListReply.boots:type_name -> bootscript.v1.BootSummary
@@ -1897,16 +1977,18 @@ var file_bootscript_v1_boot_proto_depIdxs = []int32{
 	2,  // 6: bootscript.v1.BootWhyReply.last_good:type_name -> bootscript.v1.Step
 	2,  // 7: bootscript.v1.BootWhyReply.first_bad:type_name -> bootscript.v1.Step
 	3,  // 8: bootscript.v1.DiscoverListReply.machines:type_name -> bootscript.v1.Unknown
-	16, // 9: bootscript.v1.Hardware.disks:type_name -> bootscript.v1.Disk
-	17, // 10: bootscript.v1.Hardware.nics:type_name -> bootscript.v1.Nic
-	18, // 11: bootscript.v1.Hardware.bmc:type_name -> bootscript.v1.Bmc
-	15, // 12: bootscript.v1.HardwareShowReply.now:type_name -> bootscript.v1.Hardware
-	15, // 13: bootscript.v1.HardwareShowReply.before:type_name -> bootscript.v1.Hardware
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	17, // 9: bootscript.v1.Hardware.disks:type_name -> bootscript.v1.Disk
+	18, // 10: bootscript.v1.Hardware.nics:type_name -> bootscript.v1.Nic
+	19, // 11: bootscript.v1.Hardware.bmc:type_name -> bootscript.v1.Bmc
+	15, // 12: bootscript.v1.HardwareRecord.now:type_name -> bootscript.v1.Hardware
+	15, // 13: bootscript.v1.HardwareRecord.before:type_name -> bootscript.v1.Hardware
+	15, // 14: bootscript.v1.HardwareShowReply.now:type_name -> bootscript.v1.Hardware
+	15, // 15: bootscript.v1.HardwareShowReply.before:type_name -> bootscript.v1.Hardware
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_bootscript_v1_boot_proto_init() }
@@ -1920,7 +2002,7 @@ func file_bootscript_v1_boot_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bootscript_v1_boot_proto_rawDesc), len(file_bootscript_v1_boot_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

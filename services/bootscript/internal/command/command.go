@@ -1,4 +1,4 @@
-// Package command answers the commands on the bus about boots.
+// Package command answers the commands on the bus about boots and what booted.
 package command
 
 import (
@@ -13,6 +13,7 @@ import (
 	bootscriptv1 "github.com/luna-hpc/luna/proto/bootscript/v1"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	"github.com/luna-hpc/luna/services/bootscript/internal/boot"
+	"github.com/luna-hpc/luna/services/bootscript/internal/hardware"
 	"github.com/luna-hpc/luna/services/bootscript/internal/learned"
 	"github.com/luna-hpc/luna/services/bootscript/internal/machine"
 	"github.com/luna-hpc/luna/services/bootscript/internal/unknown"
@@ -28,11 +29,12 @@ const (
 
 // Commands is what the commands read.
 type Commands struct {
-	State   *projection.State
-	Book    *boot.Book
-	Unknown *unknown.List
-	Planner web.Planner
-	Now     func() time.Time
+	State    *projection.State
+	Book     *boot.Book
+	Hardware *hardware.Ledger
+	Unknown  *unknown.List
+	Planner  web.Planner
+	Now      func() time.Time
 }
 
 // Endpoints returns the commands.
@@ -43,6 +45,8 @@ func (c Commands) Endpoints() []bus.Endpoint {
 		bus.Handle("boot", "list", c.list),
 		bus.Handle("discover", "list", c.discover),
 		bus.Handle("script", "show", c.script),
+		bus.Handle("hardware", "show", c.hardware),
+		bus.Handle("hardware", "knownhosts", c.knownHosts),
 	}
 }
 

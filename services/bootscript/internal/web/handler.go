@@ -16,6 +16,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/secret"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	"github.com/luna-hpc/luna/services/bootscript/internal/boot"
+	"github.com/luna-hpc/luna/services/bootscript/internal/hardware"
 	"github.com/luna-hpc/luna/services/bootscript/internal/loader"
 	"github.com/luna-hpc/luna/services/bootscript/internal/machine"
 	"github.com/luna-hpc/luna/services/bootscript/internal/plan"
@@ -34,6 +35,7 @@ type Handler struct {
 	State     *projection.State
 	Shelf     *shelf.Shelf
 	Book      *boot.Book
+	Hardware  *hardware.Ledger
 	Unknown   *unknown.List
 	Exchanges *token.Exchanges
 	Keys      *token.Keys
@@ -67,7 +69,7 @@ func (h *Handler) Routes() http.Handler {
 	return record(stepLabel, h.Metrics, h.Log, mux)
 }
 
-var steps = map[string]bool{"boot": true, "choose": true, "discovery": true, "install": true, "report": true, "status": true, "secret": true}
+var steps = map[string]bool{"boot": true, "choose": true, "discovery": true, "install": true, "report": true, "status": true, "secret": true, "hardware": true}
 
 // stepLabel names a request by one of few words.
 func stepLabel(r *http.Request) string {
@@ -114,17 +116,28 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	h.say(w, r, a, err)
 }
 
+// posts are the steps that nodes post to, with the most that they may send, in bytes.
+var posts = map[string]struct {
+	most   int64
+	answer func(h *Handler, r *http.Request, body []byte) (answer, error)
+}{
+	"report":   {boot.MaxReport, (*Handler).report},
+	"hardware": {hardware.MaxReport, (*Handler).hardware},
+}
+
 func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
-	if step := r.URL.Query().Get("step"); step != "report" {
+	step := r.URL.Query().Get("step")
+	to, ok := posts[step]
+	if !ok {
 		h.say(w, r, answer{}, fault.NotFoundf("there is no step %.40q to post to", step))
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, boot.MaxReport+1))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, to.most+1))
 	if err != nil {
 		h.say(w, r, answer{}, fault.Invalidf("the report was not read: %w", err))
 		return
 	}
-	a, err := h.report(r, body)
+	a, err := to.answer(h, r, body)
 	h.say(w, r, a, err)
 }
 
