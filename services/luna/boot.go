@@ -70,7 +70,7 @@ func (a *app) showBoot(ctx context.Context, req *bootscriptv1.BootShowRequest, f
 
 func ended(steps []*bootscriptv1.Step) bool {
 	for _, s := range steps {
-		if s.Report.GetName() == "install.success" && s.Report.GetState() == bootscriptv1.State_STATE_OK {
+		if name := s.Report.GetName(); (name == "install.success" || name == "agent.service") && s.Report.GetState() == bootscriptv1.State_STATE_OK {
 			return true
 		}
 	}

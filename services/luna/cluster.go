@@ -55,7 +55,7 @@ func (a *app) clusterCommand() *cobra.Command {
 				{name: "start_ip", short: "s", usage: "first `address`"},
 				{name: "end_ip", short: "e", usage: "last `address`"},
 			}}),
-		a.makednsCommand(), a.listmacsCommand(), a.clusterSyncCommand(),
+		a.makednsCommand(), a.listmacsCommand(), a.knownHostsCommand(), a.clusterSyncCommand(),
 		a.changing(verb{noun: catalog.Cluster, verb: "delete", short: "remove the cluster when nothing else is left", request: &inventoryv1.ClusterDeleteRequest{},
 			gone: []gone{{name: "force", toggle: true, note: "everything else is deleted first, by name"}}}))
 }

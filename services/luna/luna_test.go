@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/run"
 	"github.com/luna-hpc/luna/pkg/secret"
+	"github.com/luna-hpc/luna/services/bootscript"
 	imagepacker "github.com/luna-hpc/luna/services/image-packer"
 	"github.com/luna-hpc/luna/services/inventory"
 	"github.com/luna-hpc/luna/services/luna"
@@ -35,9 +37,8 @@ func TestMain(m *testing.M) {
 // TestSessions runs the sessions in testdata against a bus of their own with
 // the services that own objects, all with their deployed rights.
 func TestSessions(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: func(env *testscript.Env) error {
-		return start(t, env)
-	}})
+	testscript.Run(t, testscript.Params{Dir: "testdata", Cmds: map[string]func(*testscript.TestScript, bool, []string){"boots": boots, "told": told},
+		Setup: func(env *testscript.Env) error { return start(t, env) }})
 }
 
 // TestPower runs the sessions that need controllers: three, and one that is dead.
@@ -110,6 +111,16 @@ func start(t *testing.T, env *testscript.Env) error {
 	pow, err := power.New(switched, deps(power.Name))
 	if err != nil {
 		return err
+	}
+	env.Values["bootscript"], env.Values["operator"] = connect("bootscript"), connect("operator")
+	env.Values["boots"] = func() error {
+		// On an address of its own, where no other test has the boot service's port.
+		addr := fmt.Sprintf("127.%d.%d.%d", 64+rand.IntN(64), rand.IntN(256), 1+rand.IntN(254))
+		task, err := bootscript.New(bootscript.Config{Address: addr, TFTP: addr + ":0"}, deps("bootscript"))
+		if err != nil {
+			return err
+		}
+		return runAll(t, env, task)
 	}
 	return runAll(t, env, inv, pack, pow)
 }

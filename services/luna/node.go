@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/fault"
 	bootscriptv1 "github.com/luna-hpc/luna/proto/bootscript/v1"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 )
@@ -44,7 +45,7 @@ func (a *app) nodeCommand() *cobra.Command {
 			texts: scripts, fields: changed, more: allNodes,
 			example: "  luna node change -n node001 --service y\n  luna node change node001 -m 52:54:00:00:00:01\n" +
 				"  luna node change node[001-016,020] --localboot y\n  luna node change --of compute --service n"}),
-		a.showing(catalog.Node, a.nodeScript), a.listing(catalog.Node), a.renaming(catalog.Node), a.nodeDeleting(), a.explainCommand())
+		a.showing(catalog.Node, a.nodeMore), a.listing(catalog.Node), a.renaming(catalog.Node), a.nodeDeleting(), a.explainCommand())
 }
 
 // explainCommand tells where a node's values come from.
@@ -93,18 +94,28 @@ func (a *app) nodeDeleting() *cobra.Command {
 		example: "  luna node delete node[010-012]", more: allNodes})
 }
 
-// nodeScript adds --script to node show.
-func (a *app) nodeScript(cmd *cobra.Command) func(context.Context, string) (bool, error) {
+// nodeMore adds --script and --hardware to node show.
+func (a *app) nodeMore(cmd *cobra.Command) func(context.Context, string) (bool, error) {
 	script := cmd.Flags().StringP("script", "s", "", "print the `script` that the node would get: boot or install")
+	machine := cmd.Flags().Bool("hardware", false, "tell what was found in the machine when it booted, and what became different")
 	return func(ctx context.Context, name string) (bool, error) {
-		if *script == "" {
-			return false, nil
+		switch {
+		case *script != "" && *machine:
+			return true, fault.Invalidf("--script and --hardware are two questions: ask one")
+		case *script != "":
+			return true, a.showScript(ctx, name, *script)
+		case *machine:
+			return true, a.showHardware(ctx, name)
 		}
-		rep, err := ask(ctx, a, "bootscript", "script", "show", &bootscriptv1.ScriptRequest{Node: name, Script: *script}, &bootscriptv1.ScriptReply{})
-		if err != nil {
-			return true, err
-		}
-		_, err = fmt.Fprint(a.out, rep.Text)
-		return true, err
+		return false, nil
 	}
+}
+
+func (a *app) showScript(ctx context.Context, name, script string) error {
+	rep, err := ask(ctx, a, bootscript, "script", "show", &bootscriptv1.ScriptRequest{Node: name, Script: script}, &bootscriptv1.ScriptReply{})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(a.out, rep.Text)
+	return err
 }
