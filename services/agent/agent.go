@@ -26,6 +26,10 @@ Commands of the install script, each of which reports its step to the head:
   network                                write the network's files, as the JSON on standard input says
   finish                                 start the installed system when the script has ended
 
+Commands for people in the initrd:
+  about                                  tell name, address, ssh key and hardware of this node
+  reboot                                 start the machine again, with what was written on its disks
+
 As process 1, and as boot, it boots the node. As dig and nslookup it asks name servers.
 `
 
@@ -67,7 +71,7 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	return 0
 }
 
-// commands are those of the install script.
+// commands are those of the install script and of people at a shell.
 var commands = map[string]func(*tool, context.Context, []string) error{
 	"step":     (*tool).step,
 	"bmc":      (*tool).bmc,
@@ -75,4 +79,6 @@ var commands = map[string]func(*tool, context.Context, []string) error{
 	"identity": (*tool).identity,
 	"network":  (*tool).network,
 	"finish":   (*tool).finish,
+	"about":    (*tool).about,
+	"reboot":   (*tool).reboot,
 }

@@ -31,7 +31,8 @@ type node struct {
 	mu        sync.Mutex
 	reports   []*bootscript.Report
 	// secret is what the boot process knows.
-	secret string
+	secret  string
+	machine *bootscript.Hardware
 }
 
 func newNode(t *testing.T) *node {
@@ -69,6 +70,15 @@ func (n *node) file(name, text string, mode os.FileMode) {
 func (n *node) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if r.URL.Query().Get("step") == "hardware" {
+		n.machine = &bootscript.Hardware{}
+		body, _ := io.ReadAll(r.Body)
+		if err := protojson.Unmarshal(body, n.machine); err != nil {
+			n.t.Error(err)
+		}
+		n.reports = append(n.reports, &bootscript.Report{Name: "hardware"})
+		return
+	}
 	body, err := io.ReadAll(r.Body)
 	report := &bootscript.Report{}
 	if err == nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 	"time"
 
@@ -50,18 +49,6 @@ func (t *tool) setupBMC(ctx context.Context, config bmc.Config) ([]string, error
 	if err != nil {
 		return nil, err
 	}
-	// No device announces the driver that gives programs access. Where it is built in or absent, ipmitool tells.
-	for _, module := range []string{"ipmi_si", "ipmi_devintf"} {
-		_ = exec.CommandContext(ctx, "modprobe", module).Run()
-	}
-	return (&bmc.Setup{Config: config, Secret: secret, Tool: ipmitool, Pause: 5 * time.Second}).Apply(ctx)
-}
-
-// ipmitool runs the program of the initrd.
-func ipmitool(ctx context.Context, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, "ipmitool", args...).CombinedOutput()
-	if err != nil {
-		return string(out), fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
-	}
-	return string(out), nil
+	bmc.LoadDriver(ctx)
+	return (&bmc.Setup{Config: config, Secret: secret, Tool: bmc.Ipmitool, Pause: 5 * time.Second}).Apply(ctx)
 }

@@ -2,8 +2,12 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
+	bootscript "github.com/luna-hpc/luna/proto/bootscript/v1"
+	"github.com/luna-hpc/luna/services/agent/internal/hardware"
 	"github.com/luna-hpc/luna/services/agent/internal/report"
 	"github.com/luna-hpc/luna/services/agent/internal/sysroot"
 )
@@ -19,6 +23,40 @@ func (t *tool) finish(ctx context.Context, args []string) error {
 	if err == nil {
 		err = t.call(ctx, "finish", nil, nil)
 	}
-	t.report.Ended(ctx, name, time.Since(begin), report.Result{Tried: t.line.Init + " in " + t.root}, err)
+	result := report.Result{Tried: t.line.Init + " in " + t.root}
+	if err == nil {
+		// Before the step that ends the boot, and with it the token.
+		result.Values = map[string]string{"host_keys": t.hostKeys(ctx)}
+	}
+	t.report.Ended(ctx, name, time.Since(begin), result, err)
 	return t.failed(name, err)
+}
+
+// hostKeys tells the head the public host keys of the installed system and
+// returns how many there are, or why that is not known: the system starts all
+// the same.
+func (t *tool) hostKeys(ctx context.Context) string {
+	found, err := t.installed()
+	if err != nil {
+		t.log.Warn("the head does not hear the host keys", "err", err)
+		return err.Error()
+	}
+	t.report.Hardware(ctx, found)
+	return fmt.Sprint(len(found.HostKeys))
+}
+
+// installed returns the hardware that was found when the boot began, with the
+// host keys of the installed system.
+func (t *tool) installed() (found *bootscript.Hardware, err error) {
+	tree, err := sysroot.Open(t.root)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, tree.Close()) }()
+	if found, err = hardware.Load(t.run); err != nil {
+		return nil, err
+	}
+	found.Installed = true
+	found.HostKeys, err = hardware.HostKeys(tree)
+	return found, err
 }

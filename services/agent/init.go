@@ -84,7 +84,7 @@ func goBoot(ctx context.Context) int {
 // hopeless says again and again what is wrong with the kernel command line,
 // and offers shells.
 func hopeless(ctx context.Context, line cmdline.Line, wrong error, consoles *console.Set, log *slog.Logger) {
-	desk := boot.Desk(line.Console, consoles.Names(), []string{"PATH=" + boot.Path, "HOME=/root"}, log)
+	desk := boot.Desk(line.Console, consoles.Names(), []string{"PATH=" + boot.Path, "HOME=/root"}, func() string { return wrong.Error() + "\n" }, log)
 	go desk.Run(ctx)
 	for ctx.Err() == nil {
 		log.Error("this node cannot boot; Enter opens a shell", "err", wrong)

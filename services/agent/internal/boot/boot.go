@@ -39,6 +39,9 @@ type Boot struct {
 	nudges  chan struct{}
 	try     try
 	hush    hush
+	about   about
+	// system is where the kernel shows the machine: / but for tests.
+	system string
 	// clear undoes what a try has mounted.
 	clear func(root string) error
 	// pause is the time between tries.
@@ -53,7 +56,7 @@ func New(line cmdline.Line, run, root string, consoles *console.Set, log *slog.L
 	h := head.New(line.URL, line.Heads, line.Node, line.Token)
 	b := &Boot{
 		Line: line, Run: run, Root: root, Consoles: consoles, Log: log, Head: h,
-		Keeper: NewKeeper(run, log), nudges: make(chan struct{}, 1), pause: Pause, clear: sysroot.Clear,
+		Keeper: NewKeeper(run, log), nudges: make(chan struct{}, 1), pause: Pause, clear: sysroot.Clear, system: "/",
 	}
 	b.Report = &report.Reporter{
 		Spool: report.Spool{Dir: filepath.Join(run, "spool")}, Boot: line.Boot, Head: h, Log: log, Now: time.Now,
@@ -70,6 +73,7 @@ func (b *Boot) Go(ctx context.Context) error {
 		return err
 	}
 	b.prepare(ctx)
+	asked := askBMC(ctx)
 	listener, err := control.Listen(Socket(b.Run))
 	if err != nil {
 		return err
@@ -87,7 +91,7 @@ func (b *Boot) Go(ctx context.Context) error {
 	})
 	desk := b.desk()
 	if b.Line.Service {
-		beside.Go(func() { b.shells(inner, desk.Terminals) })
+		beside.Go(func() { b.shells(inner, desk) })
 	} else {
 		beside.Go(func() { desk.Run(inner) })
 	}
@@ -96,6 +100,7 @@ func (b *Boot) Go(ctx context.Context) error {
 		return err
 	}
 	beside.Go(func() { b.deliver(inner) })
+	b.hardware(ctx, asked)
 	ssh := b.ssh(ctx)
 	if b.Line.Service {
 		return b.service(ctx)
@@ -113,6 +118,7 @@ func (b *Boot) Go(ctx context.Context) error {
 func (b *Boot) handlers() map[string]control.Handler {
 	return map[string]control.Handler{
 		"flush": func(context.Context, json.RawMessage, func(any) error) error { b.nudge(); return nil },
+		"about": func(_ context.Context, _ json.RawMessage, send func(any) error) error { return b.aboutNode(send) },
 		"finish": func(ctx context.Context, _ json.RawMessage, _ func(any) error) error {
 			b.keepOrder(ctx)
 			return b.try.finish()
@@ -171,16 +177,16 @@ func (b *Boot) deliver(ctx context.Context) {
 
 // desk serves shells on the consoles.
 func (b *Boot) desk() *shell.Desk {
-	return Desk(b.Line.Console, b.Consoles.Names(), b.environment(""), b.Log)
+	return Desk(b.Line.Console, b.Consoles.Names(), b.environment(""), func() string { return b.about.text(b.Line) }, b.Log)
 }
 
 // Desk returns the desk of the terminals that get a shell: only when it is
-// not empty, else all.
-func Desk(only string, names, env []string, log *slog.Logger) *shell.Desk {
+// not empty, else all. Each shell begins with the greeting.
+func Desk(only string, names, env []string, greeting func() string, log *slog.Logger) *shell.Desk {
 	if only != "" {
 		names = []string{only}
 	}
-	d := &shell.Desk{Env: env}
+	d := &shell.Desk{Env: env, Greeting: greeting}
 	for _, name := range names {
 		d.Terminals = append(d.Terminals, shell.Terminal("/dev/"+name))
 	}

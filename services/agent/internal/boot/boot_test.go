@@ -31,6 +31,7 @@ type office struct {
 	asked   int
 	heard   []string
 	last    *bootscript.Report
+	machine *bootscript.Hardware
 }
 
 func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -45,6 +46,15 @@ func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		o.last = report
 		o.heard = append(o.heard, report.GetName()+" "+strings.TrimPrefix(report.GetState().String(), "STATE_"))
+		return
+	}
+	if r.URL.Query().Get("step") == "hardware" {
+		o.machine = &bootscript.Hardware{}
+		body, _ := io.ReadAll(r.Body)
+		if err := protojson.Unmarshal(body, o.machine); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		}
+		o.heard = append(o.heard, "hardware")
 		return
 	}
 	script := o.scripts[min(o.asked, len(o.scripts)-1)]
@@ -210,7 +220,7 @@ func TestDelivery(t *testing.T) {
 func TestDeskOfOneTerminal(t *testing.T) {
 	names := []string{"tty1", "ttyS0"}
 	for only, want := range map[string]string{"": "[/dev/tty1 /dev/ttyS0]", "ttyS1": "[/dev/ttyS1]"} {
-		if got := fmt.Sprint(Desk(only, names, nil, slog.New(slog.DiscardHandler)).Terminals); got != want {
+		if got := fmt.Sprint(Desk(only, names, nil, nil, slog.New(slog.DiscardHandler)).Terminals); got != want {
 			t.Errorf("%q: %s, want %s", only, got, want)
 		}
 	}

@@ -26,6 +26,7 @@ func (b *Boot) ssh(ctx context.Context) *sshd.Server {
 	} else {
 		result.Values = map[string]string{"fingerprint": server.Fingerprint}
 		b.Log.Info("the ssh server runs", "host_key", server.Fingerprint)
+		b.about.know(func(a *about) { a.fingerprint = server.Fingerprint })
 	}
 	b.Report.Ended(ctx, "agent.sshd", time.Since(begin), result, err)
 	return server
@@ -35,18 +36,24 @@ func (b *Boot) ssh(ctx context.Context) *sshd.Server {
 func (b *Boot) service(ctx context.Context) error {
 	b.Log.Info("service mode: disks stay untouched; a shell is on every console")
 	b.Report.Ended(ctx, "agent.service", 0, report.Result{Tried: "luna.service=1"}, nil)
+	text := b.about.text(b.Line)
+	// The shells opened before all this was known; ssh has its own greeting.
+	_, _ = b.Consoles.Write([]byte(text))
+	if err := os.WriteFile(filepath.Join(b.system, "etc/motd"), []byte(text), 0o644); err != nil {
+		b.Log.Warn("ssh greets nobody", "err", err)
+	}
 	<-ctx.Done()
 	return ctx.Err()
 }
 
-// shells keeps a shell open on each terminal until ctx ends.
-func (b *Boot) shells(ctx context.Context, terminals []shell.Terminal) {
+// shells keeps a shell open on each of the desk's terminals until ctx ends.
+func (b *Boot) shells(ctx context.Context, desk *shell.Desk) {
 	const again = time.Second
 	var open sync.WaitGroup
-	for _, t := range terminals {
+	for _, t := range desk.Terminals {
 		open.Go(func() {
 			for ctx.Err() == nil {
-				if err := t.Open(ctx, b.environment("")); err != nil {
+				if err := t.Open(ctx, desk.Env, desk.Greeting()); err != nil {
 					b.Log.Warn("no shell on this console", "console", t, "err", err)
 					return
 				}

@@ -31,6 +31,7 @@ func (b *Boot) network(ctx context.Context, desk *shell.Desk) (card string, err 
 		if err == nil {
 			result.Values = setting.Values(name)
 			b.Log.Info("the network is up", "interface", name, "address", setting.Address)
+			b.about.know(func(a *about) { a.address = setting.Address.String() + " on " + name })
 		}
 		if err == nil || err.Error() != said {
 			b.Report.Ended(ctx, "agent.network", time.Since(begin), result, err)

@@ -38,7 +38,7 @@ type Head struct {
 	// Token proves this boot; empty when the head gave none.
 	Token string
 
-	client *http.Client
+	client, trusted *http.Client
 	// hosts are those of all heads, the URL's first; now is the index of the one to ask.
 	hosts []string
 	now   atomic.Int32
@@ -57,13 +57,17 @@ func New(u *url.URL, others []netip.Addr, node, token string) *Head {
 		hosts = append(hosts, host)
 	}
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
-	return &Head{URL: u, Node: node, Token: token, hosts: hosts, client: &http.Client{Transport: &http.Transport{
-		DialContext:           dialer.DialContext,
+	return &Head{URL: u, Node: node, Token: token, hosts: hosts, client: client(dialer.DialContext), trusted: client(dialAsRoot)}
+}
+
+func client(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext:           dial,
 		TLSHandshakeTimeout:   5 * time.Second,
 		ResponseHeaderTimeout: 20 * time.Second,
 		MaxIdleConnsPerHost:   2,
 		IdleConnTimeout:       30 * time.Second,
-	}}}
+	}}
 }
 
 // Refused is an answer of the head that trying again does not change.
@@ -162,11 +166,25 @@ func (h *Head) Report(ctx context.Context, r *bootscript.Report) error {
 	if err != nil {
 		return fmt.Errorf("encode report of %s: %w", r.GetName(), err)
 	}
-	req, err := h.request(ctx, http.MethodPost, h.step("report"), body)
+	return h.post(ctx, h.client, "report", body)
+}
+
+// Hardware tells the head what the machine is made of, from a port that only
+// root may use: the head believes it also when the token is over.
+func (h *Head) Hardware(ctx context.Context, found *bootscript.Hardware) error {
+	body, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(found)
+	if err != nil {
+		return fmt.Errorf("encode hardware: %w", err)
+	}
+	return h.post(ctx, h.trusted, "hardware", body)
+}
+
+func (h *Head) post(ctx context.Context, by *http.Client, step string, body []byte) error {
+	req, err := h.request(ctx, http.MethodPost, h.step(step), body)
 	if err != nil {
 		return err
 	}
-	_, _, err = h.do(req, maxText)
+	_, _, err = h.do(by, req, maxText)
 	return err
 }
 
@@ -185,7 +203,7 @@ func (h *Head) get(ctx context.Context, u string, limit int64) ([]byte, *url.URL
 	if err != nil {
 		return nil, nil, err
 	}
-	return h.do(req, limit)
+	return h.do(h.client, req, limit)
 }
 
 func (h *Head) request(ctx context.Context, method, u string, body []byte) (*http.Request, error) {
@@ -204,12 +222,12 @@ func (h *Head) request(ctx context.Context, method, u string, body []byte) (*htt
 
 // do asks the heads in turn until one answers; it returns the answer's body and
 // where it came from, and an error for every status but 200. A refusal is an answer.
-func (h *Head) do(req *http.Request, limit int64) (body []byte, from *url.URL, err error) {
+func (h *Head) do(by *http.Client, req *http.Request, limit int64) (body []byte, from *url.URL, err error) {
 	first := int(h.now.Load())
 	var errs []error
 	for i := range h.hosts {
 		n := (first + i) % len(h.hosts)
-		body, from, err = h.ask(req, h.hosts[n], limit)
+		body, from, err = h.ask(by, req, h.hosts[n], limit)
 		if err == nil || IsRefused(err) {
 			h.now.Store(int32(n))
 			return body, from, err
@@ -223,7 +241,7 @@ func (h *Head) do(req *http.Request, limit int64) (body []byte, from *url.URL, e
 }
 
 // ask sends a request to one head.
-func (h *Head) ask(req *http.Request, host string, limit int64) ([]byte, *url.URL, error) {
+func (h *Head) ask(by *http.Client, req *http.Request, host string, limit int64) ([]byte, *url.URL, error) {
 	req = req.Clone(req.Context())
 	if req.URL.Host == h.URL.Host {
 		req.URL.Host, req.Host = host, host
@@ -232,7 +250,7 @@ func (h *Head) ask(req *http.Request, host string, limit int64) ([]byte, *url.UR
 		req.Body, _ = req.GetBody() // of bytes in memory: it does not fail
 	}
 	tried := req.Method + " " + req.URL.String()
-	resp, err := h.client.Do(req)
+	resp, err := by.Do(req)
 	if err != nil {
 		var ue *url.Error
 		if errors.As(err, &ue) {

@@ -63,6 +63,8 @@ func (o *office) Report(_ context.Context, r *bootscript.Report) error {
 	return nil
 }
 
+func (o *office) Hardware(context.Context, *bootscript.Hardware) error { return nil }
+
 func (o *office) heard() string { return strings.Join(o.reports, ", ") }
 
 // packed is a release that all tests share.

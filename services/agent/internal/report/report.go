@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/luna-hpc/luna/services/agent/internal/head"
@@ -18,9 +17,10 @@ import (
 // patience is how long one report may keep the install waiting.
 const patience = 3 * time.Second
 
-// Sender delivers one report. *head.Head is one.
+// Sender delivers what a node tells. *head.Head is one.
 type Sender interface {
 	Report(context.Context, *bootscript.Report) error
+	Hardware(context.Context, *bootscript.Hardware) error
 }
 
 // Reporter reports the steps of one boot.
@@ -43,12 +43,23 @@ func (r *Reporter) Send(ctx context.Context, report *bootscript.Report) {
 	report = proto.CloneOf(report)
 	report.Id, report.BootId = rand.Text(), r.Boot
 	report.Time = r.Now().UTC().Format(time.RFC3339Nano)
-	data, err := protojson.Marshal(report)
+	r.keep(ctx, letter{step: report})
+}
+
+// Hardware fills in the boot and sends what the machine is made of, as Send does.
+func (r *Reporter) Hardware(ctx context.Context, found *bootscript.Hardware) {
+	found = proto.CloneOf(found)
+	found.BootId = r.Boot
+	r.keep(context.WithoutCancel(ctx), letter{hardware: found})
+}
+
+func (r *Reporter) keep(ctx context.Context, l letter) {
+	data, err := l.encode()
 	if err == nil {
 		err = r.Spool.Add(data)
 	}
 	if err != nil {
-		r.Log.Error("a step is not reported", "step", report.GetName(), "err", err)
+		r.Log.Error("a step is not reported", "step", l.name(), "err", err)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -61,22 +72,22 @@ func (r *Reporter) Send(ctx context.Context, report *bootscript.Report) {
 	}
 }
 
-// Flush sends all waiting reports, the oldest first. A report that the head
-// refuses is logged and dropped, so that it does not hold up the others.
+// Flush sends all that waits, the oldest first. What the head refuses is logged
+// and dropped, so that it does not hold up the others.
 func (r *Reporter) Flush(ctx context.Context) error {
 	return r.Spool.Drain(func(data []byte) error {
-		var report bootscript.Report
-		if err := protojson.Unmarshal(data, &report); err != nil {
+		l, err := decode(data)
+		if err != nil {
 			r.Log.Error("a spooled report is damaged", "err", err)
 			return nil
 		}
-		err := r.Head.Report(ctx, &report)
+		err = l.send(ctx, r.Head)
 		if head.IsRefused(err) {
-			r.Log.Warn("the head refuses a report", "step", report.GetName(), "err", err)
+			r.Log.Warn("the head refuses a report", "step", l.name(), "err", err)
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("report %s: %w", report.GetName(), err)
+			return fmt.Errorf("report %s: %w", l.name(), err)
 		}
 		return nil
 	})

@@ -36,6 +36,14 @@ func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer o.mu.Unlock()
 	body, _ := io.ReadAll(r.Body)
 	report := &bootscript.Report{}
+	if r.URL.Query().Get("step") == "hardware" && !o.away {
+		found := &bootscript.Hardware{}
+		if err := protojson.Unmarshal(body, found); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		}
+		o.got = append(o.got, &bootscript.Report{Name: found.GetBootId() + " has " + found.GetProduct()})
+		return
+	}
 	switch err := protojson.Unmarshal(body, report); {
 	case o.away:
 		panic(http.ErrAbortHandler)
@@ -126,6 +134,34 @@ func TestNoStepIsLostWhileTheHeadIsAway(t *testing.T) {
 	r.Started(t.Context(), "four", "")
 	if want := "one STARTED, two STARTED, three STARTED, four STARTED"; o.heard() != want {
 		t.Errorf("heard %s", o.heard())
+	}
+}
+
+func TestHardwareWaitsInItsTurn(t *testing.T) {
+	o := &office{away: true}
+	r, _ := reporter(t, o)
+	r.Started(t.Context(), "one", "")
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.Hardware(stopped, &bootscript.Hardware{Product: "a crate"})
+	o.set(false)
+	r.Started(t.Context(), "two", "")
+	if want := "one STARTED, boot1 has a crate UNSPECIFIED, two STARTED"; o.heard() != want {
+		t.Errorf("heard %s", o.heard())
+	}
+}
+
+func TestDamagedLetterDoesNotHoldUpTheOthers(t *testing.T) {
+	o := &office{}
+	r, log := reporter(t, o)
+	for _, bad := range []string{"", "{", "{}", `{"step":1}`, `{"hardware":"x"}`} {
+		if err := r.Spool.Add([]byte(bad)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Started(t.Context(), "two", "")
+	if o.heard() != "two STARTED" || strings.Count(log.String(), "damaged") != 5 {
+		t.Errorf("heard %s, logged %s", o.heard(), log)
 	}
 }
 

@@ -19,13 +19,16 @@ import (
 // Terminal is a console's path, as in /dev/ttyS0.
 type Terminal string
 
-// Open runs a shell on the terminal until it exits or ctx ends.
-func (t Terminal) Open(ctx context.Context, env []string) error {
+// Open writes the greeting and runs a shell on the terminal until it exits or
+// ctx ends.
+func (t Terminal) Open(ctx context.Context, env []string, greeting string) error {
 	tty, err := os.OpenFile(string(t), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return fmt.Errorf("open a shell: %w", err)
 	}
 	defer tty.Close()
+	// A terminal that cannot be written to will not run a shell either.
+	_, _ = tty.WriteString(greeting)
 	cmd := exec.CommandContext(ctx, "bash", "-l")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
 	cmd.Dir = "/"
@@ -86,6 +89,8 @@ func (t Terminal) Enter(ctx context.Context) error {
 type Desk struct {
 	Terminals []Terminal
 	Env       []string
+	// Greeting is what a shell begins with.
+	Greeting func() string
 	// Say is called with what happens, for the consoles.
 	Say func(message string, t Terminal, err error)
 
@@ -119,7 +124,7 @@ func (d *Desk) serve(ctx context.Context, t Terminal) error {
 	d.count(1)
 	defer d.count(-1)
 	d.Say("a shell is open, the next try waits until it exits", t, nil)
-	err := t.Open(ctx, d.Env)
+	err := t.Open(ctx, d.Env, d.Greeting())
 	d.Say("the shell has ended", t, nil)
 	return err
 }

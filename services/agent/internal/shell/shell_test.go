@@ -42,7 +42,8 @@ func TestDesk(t *testing.T) {
 	screen := bufio.NewReader(person)
 	said := make(chan string, 10)
 	d := &Desk{Terminals: []Terminal{tty}, Env: []string{"PATH=" + os.Getenv("PATH"), "WHO=luna"},
-		Say: func(m string, _ Terminal, err error) { said <- m }}
+		Greeting: func() string { return "welcome to node001\n" },
+		Say:      func(m string, _ Terminal, err error) { said <- m }}
 	if err := d.Idle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +60,7 @@ func TestDesk(t *testing.T) {
 		case <-time.After(20 * time.Millisecond): // Not listening yet: press again.
 		}
 	}
+	read(t, screen, "welcome to node001")
 	person.WriteString("echo I-am-$WHO-$TERM on $(tty)\n")
 	read(t, screen, "I-am-luna-vt220 on "+string(tty))
 
@@ -83,7 +85,7 @@ func TestShellEndsWithItsContext(t *testing.T) {
 	screen := bufio.NewReader(person)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- tty.Open(ctx, []string{"PATH=" + os.Getenv("PATH")}) }()
+	go func() { done <- tty.Open(ctx, []string{"PATH=" + os.Getenv("PATH")}, "") }()
 	person.WriteString("echo up-$((40+2))\n")
 	read(t, screen, "up-42")
 	cancel()
@@ -99,7 +101,7 @@ func TestNoTerminal(t *testing.T) {
 	if len(said) != 1 || !strings.Contains(said[0], "this console takes no input: listen on /dev/none") {
 		t.Errorf("said %q", said)
 	}
-	if err := Terminal("/dev/none").Open(t.Context(), nil); err == nil {
+	if err := Terminal("/dev/none").Open(t.Context(), nil, ""); err == nil {
 		t.Error("opened a shell on nothing")
 	}
 }

@@ -126,7 +126,7 @@ func Config(dir string) string {
 		"KbdInteractiveAuthentication no",
 		"UsePAM no",
 		"UseDNS no",
-		"PrintMotd no",
+		"PrintMotd yes",
 		"Subsystem sftp internal-sftp",
 		"",
 	}, "\n")
