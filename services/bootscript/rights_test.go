@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
@@ -48,12 +49,14 @@ func TestWorksWithItsOwnRights(t *testing.T) {
 	bound := r.inventory(r.node("node003", "127.0.0.3", ""))
 	path := "/luna?step=discovery&hwdata=PC|" + mac2
 	r.get(path) // unknown
-	r.armed(mac2, path+"&node=node003")
+	script := r.armed(mac2, path+"&node=node003")
 	if got := <-bound; got.GetMac() != mac2 {
 		t.Fatal(got)
 	}
+	r.took(r.hardware(http.DefaultClient, "node003", word(script, "luna.token"), machine(word(script, "luna.boot"), 64)))
+	r.is("node003", 64)
 	ask(r, "boot", "why", &bootscriptv1.BootWhyRequest{Node: "node003"}, &bootscriptv1.BootWhyReply{})
 	r.until("all is in the streams", func() bool {
-		return r.messages(subject.Boots) == r.steps("node003") && r.messages(subject.Seen) == 1
+		return r.messages(subject.Boots) == r.steps("node003") && r.messages(subject.Seen) == 1 && r.messages(subject.Hardware) == 1
 	})
 }
