@@ -77,14 +77,23 @@ func (t *tool) writeNetwork() (r netfile.Result, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, tree.Close()) }()
-	return n.Write(tree, nameOf)
+	return n.Write(tree, cards{})
 }
 
-// nameOf returns the name that udev has given to the card with a MAC.
-func nameOf(mac string) (string, error) {
+// cards are those of this machine under the names that udev has given them.
+type cards struct{}
+
+// Name returns the name of the card with a MAC.
+func (cards) Name(mac string) (string, error) {
 	hw, err := net.ParseMAC(mac)
 	if err != nil {
 		return "", fmt.Errorf("MAC address: %w", err)
 	}
 	return netif.Find(hw)
+}
+
+// MAC returns the permanent MAC of the card with a name, "" when there is none.
+func (cards) MAC(name string) (string, error) {
+	hw, err := netif.MAC(name)
+	return hw.String(), err
 }

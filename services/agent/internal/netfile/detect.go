@@ -19,29 +19,6 @@ type Tree interface {
 	Remove(name string) (bool, error)
 }
 
-// manager is a program that configures the network of an installed system.
-type manager struct {
-	name string
-	// programs tell, each by itself, that it is installed.
-	programs []string
-	// unit is its systemd service; links tell in other ways that it is started.
-	unit  string
-	links []string
-	// write is nil when its files cannot be written.
-	write func(*job) error
-}
-
-// managers stand in the order of preference among those that are enabled. ifupdown
-// stands before NetworkManager, which leaves alone what ifupdown configures.
-var managers = []manager{
-	{name: "netplan", programs: []string{"usr/sbin/netplan"}, links: []string{"usr/lib/systemd/system-generators/netplan", "lib/systemd/system-generators/netplan"}},
-	{name: "systemd-networkd", programs: []string{"usr/lib/systemd/systemd-networkd", "lib/systemd/systemd-networkd"}, unit: "systemd-networkd.service", write: (*job).networkd},
-	{name: "ifupdown", programs: []string{"usr/sbin/ifup", "sbin/ifup"}, unit: "networking.service", links: []string{"etc/rcS.d/S*networking", "etc/runlevels/boot/networking"}, write: (*job).ifupdown},
-	{name: "NetworkManager", programs: []string{"usr/sbin/NetworkManager", "usr/bin/NetworkManager"}, unit: "NetworkManager.service", write: (*job).keyfile},
-	{name: "wicked (SUSE)", programs: []string{"usr/sbin/wicked", "usr/sbin/wickedd"}, unit: "wicked.service"},
-	{name: "ifcfg network scripts", programs: []string{"etc/rc.d/init.d/network"}, unit: "network.service", links: []string{"etc/rc.d/rc3.d/S*network"}},
-}
-
 // ErrNone is returned for an image in which nothing would configure the network.
 var ErrNone = errors.New("no network manager is enabled in the image")
 
@@ -53,52 +30,86 @@ func detect(tree Tree) (manager, []string, error) {
 		if !slices.ContainsFunc(m.programs, tree.Exists) {
 			continue
 		}
-		yes, err := m.enabled(tree)
-		if err != nil {
+		yes, why, err := m.enabled(tree)
+		switch {
+		case err != nil:
 			return manager{}, nil, fmt.Errorf("look for %s: %w", m.name, err)
-		}
-		if yes {
+		case yes:
 			found, enabled = append(found, m), append(enabled, m.name)
-		} else {
-			asleep = append(asleep, m.name)
+		case why != "":
+			asleep = append(asleep, m.name+" ("+why+")")
 		}
 	}
 	switch {
 	case len(found) == 0 && len(asleep) > 0:
-		return manager{}, nil, fmt.Errorf("%w: it has %s, but not enabled", ErrNone, strings.Join(asleep, " and "))
+		return manager{}, nil, fmt.Errorf("%w: it has %s: enable one in the image with systemctl", ErrNone, strings.Join(asleep, " and "))
 	case len(found) == 0:
-		return manager{}, nil, fmt.Errorf("%w: it has none that is known", ErrNone)
-	case found[0].write == nil:
-		return manager{}, enabled, fmt.Errorf("the image's network is configured by %s, whose files cannot be written yet", found[0].name)
+		return manager{}, nil, fmt.Errorf("%w: it has none of those that Luna knows: netplan, systemd-networkd, ifupdown, NetworkManager, wicked, ifcfg network scripts", ErrNone)
 	}
 	return found[0], enabled, nil
+}
+
+// enabled tells whether the installed manager configures the network, else why
+// not; nothing is said of one that another entry stands for.
+func (m manager) enabled(tree Tree) (yes bool, why string, err error) {
+	if m.when != nil {
+		if yes, err := m.when(tree); !yes || err != nil {
+			return false, "", err
+		}
+	}
+	if m.unit == "" {
+		return true, "", nil
+	}
+	if masked(tree, "etc/systemd/system/"+m.unit) {
+		return false, "masked", nil
+	}
+	for _, pattern := range m.links {
+		if yes, err := matches(tree, pattern); yes || err != nil {
+			return yes, "", err
+		}
+	}
+	if target := path.Base(tree.Link(m.alias)); m.alias != "" && strings.HasSuffix(target, ".service") {
+		return target == m.unit, "not chosen by network.service", nil
+	}
+	yes, err = wanted(tree, m.unit)
+	return yes, "not enabled", err
+}
+
+// masked tells whether a unit or a generator is switched off: by a link to
+// /dev/null or an empty file, systemd.unit(5).
+func masked(tree Tree, name string) bool {
+	if target := tree.Link(name); target != "" {
+		return target == "/dev/null"
+	}
+	data, err := tree.Read(name)
+	return tree.Exists(name) && err == nil && len(data) == 0
 }
 
 // units are the folders in which systemd finds what to start.
 var units = []string{"etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"}
 
-func (m manager) enabled(tree Tree) (bool, error) {
-	if m.unit != "" && tree.Link("etc/systemd/system/"+m.unit) == "/dev/null" {
-		return false, nil // Masked.
-	}
-	for _, pattern := range m.links {
-		yes, err := matches(tree, pattern)
-		if yes || err != nil {
-			return yes, err
-		}
-	}
+// wanted tells whether a target starts the unit.
+func wanted(tree Tree, unit string) (bool, error) {
 	for _, dir := range units {
 		names, err := tree.List(dir)
 		if err != nil {
 			return false, err
 		}
 		for _, wants := range names {
-			if strings.HasSuffix(wants, ".wants") && m.unit != "" && tree.Link(path.Join(dir, wants, m.unit)) != "" {
+			if (strings.HasSuffix(wants, ".wants") || strings.HasSuffix(wants, ".requires")) && tree.Link(path.Join(dir, wants, unit)) != "" {
 				return true, nil
 			}
 		}
 	}
 	return false, nil
+}
+
+// starts tells whether a unit is started and not masked.
+func starts(tree Tree, unit string) (bool, error) {
+	if masked(tree, "etc/systemd/system/"+unit) {
+		return false, nil
+	}
+	return wanted(tree, unit)
 }
 
 // matches tells whether a name of a folder fits a pattern, be it a link that

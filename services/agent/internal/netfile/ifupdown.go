@@ -1,6 +1,7 @@
 package netfile
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -16,68 +17,100 @@ const (
 // file read it, and takes the same interfaces out of the image's own files,
 // since ifupdown would configure them twice.
 func (j *job) ifupdown() error {
-	names := map[string]bool{}
 	var b strings.Builder
 	b.WriteString(head)
-	for _, i := range j.Interfaces {
-		name, err := j.name(i)
-		if err != nil {
-			return err
+	for _, l := range j.links {
+		if l.master == nil {
+			j.stanzas(&b, l)
 		}
-		if names[name] {
-			return fmt.Errorf("two interfaces are %s", name)
-		}
-		names[name] = true
-		j.stanzas(&b, name, i)
 	}
 	if err := j.put(ourFile, b.String(), 0o644); err != nil {
 		return err
 	}
+	if err := j.disown(); err != nil {
+		return err
+	}
+	return j.rewrite(interfaces, sourced)
+}
+
+// needEthtool refuses calls of a program that the image lacks.
+func (j *job) needEthtool(l *link) error {
+	if len(l.ethtool) > 0 && !j.tree.Exists("usr/sbin/ethtool") && !j.tree.Exists("sbin/ethtool") {
+		return errors.New("option ETHTOOL_OPTS: the image has no ethtool")
+	}
+	return nil
+}
+
+// disown takes the node's interfaces out of the image's own interfaces files.
+func (j *job) disown() error {
+	names := j.names()
 	others, err := j.tree.List(interfacesD)
 	if err != nil {
 		return err
 	}
+	files := []string{interfaces}
 	for _, name := range others {
-		if file := path.Join(interfacesD, name); file != ourFile {
-			if err := j.rewrite(file, func(text string) string { return disown(text, names) }); err != nil {
-				return err
-			}
+		files = append(files, path.Join(interfacesD, name))
+	}
+	for _, file := range files {
+		if file == ourFile {
+			continue
+		}
+		if err := j.rewrite(file, func(text string) string { return disown(text, names) }); err != nil {
+			return err
 		}
 	}
-	return j.rewrite(interfaces, func(text string) string { return sourced(disown(text, names)) })
+	return nil
 }
 
 // stanzas writes one interface. ifupdown has a stanza for each address.
-func (j *job) stanzas(b *strings.Builder, name string, i Interface) {
-	fmt.Fprintf(b, "\nauto %s\n", name)
+func (j *job) stanzas(b *strings.Builder, l *link) {
+	b.WriteByte('\n')
+	if !l.manual {
+		fmt.Fprintf(b, "auto %s\n", l.device)
+	}
 	first := true
 	for _, v6 := range []bool{false, true} {
 		family := map[bool]string{false: "inet", true: "inet6"}[v6]
-		addresses, gateway := i.family(v6)
-		for _, a := range addresses {
-			fmt.Fprintf(b, "iface %s %s static\n    address %s\n", name, family, a)
-			if gateway != "" {
+		addresses, gateway := l.family(v6)
+		for n, a := range addresses {
+			fmt.Fprintf(b, "iface %s %s static\n    address %s\n", l.device, family, a)
+			if gateway != "" && n == 0 {
 				fmt.Fprintf(b, "    gateway %s\n", gateway)
-				gateway = ""
+			}
+			if v6 && n == 0 && l.advertised != nil {
+				fmt.Fprintf(b, "    accept_ra %d\n    autoconf %[1]d\n", map[bool]int{true: 1}[*l.advertised])
 			}
 			if first {
-				j.once(b, i)
+				j.once(b, l)
 			}
 			first = false
 		}
 	}
 	if first {
-		fmt.Fprintf(b, "iface %s inet manual\n    up ip link set dev $IFACE up\n", name)
-		if i.MTU > 0 {
-			fmt.Fprintf(b, "    mtu %d\n", i.MTU)
-		}
+		fmt.Fprintf(b, "iface %s inet manual\n    up ip link set dev $IFACE up\n", l.device)
+		j.once(b, l)
 	}
 }
 
 // once writes what an interface has once, not for each address.
-func (j *job) once(b *strings.Builder, i Interface) {
-	if i.MTU > 0 {
-		fmt.Fprintf(b, "    mtu %d\n", i.MTU)
+func (j *job) once(b *strings.Builder, l *link) {
+	preUp := func(format string, args ...any) { fmt.Fprintf(b, "    pre-up "+format+"\n", args...) }
+	l.create(preUp)
+	if l.connected {
+		preUp("echo connected >/sys/class/net/$IFACE/mode")
+	}
+	if l.MTU > 0 {
+		fmt.Fprintf(b, "    mtu %d\n", l.MTU)
+	}
+	for _, c := range l.ethtool {
+		fmt.Fprintf(b, "    post-up ethtool %s $IFACE %s\n", c.flag, strings.Join(c.args, " "))
+	}
+	for _, made := range l.made() {
+		fmt.Fprintf(b, "    post-down ip link delete dev %s\n", made)
+	}
+	if len(l.Addresses) == 0 {
+		return
 	}
 	if len(j.DNS) > 0 {
 		fmt.Fprintf(b, "    dns-nameservers %s\n", words(j.DNS))
@@ -85,16 +118,4 @@ func (j *job) once(b *strings.Builder, i Interface) {
 	if len(j.Search) > 0 {
 		fmt.Fprintf(b, "    dns-search %s\n", strings.Join(j.Search, " "))
 	}
-}
-
-func (j *job) rewrite(name string, change func(string) string) error {
-	old, err := j.tree.Read(name)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
-	}
-	text := change(string(old))
-	if text == string(old) {
-		return nil
-	}
-	return j.put(name, text, 0o644)
 }

@@ -51,13 +51,28 @@ func image(t *testing.T, files []txtar.File) (*sysroot.Tree, string) {
 	return tree, dir
 }
 
-// nameOf knows two cards.
-func nameOf(mac string) (string, error) {
-	name, ok := map[string]string{"52:54:00:00:00:01": "ens3", "52:54:00:00:00:02": "ens4"}[mac]
-	if !ok {
-		return "", fmt.Errorf("no card has %s", mac)
+// machine has some cards, by their MACs.
+type machine map[string]string
+
+var usual = machine{
+	"52:54:00:00:00:01": "ens3", "52:54:00:00:00:02": "ens4", "52:54:00:00:00:03": "ens5",
+	"80:00:00:48:fe:80:00:00:00:00:00:00:f4:52:14:03:00:7b:cb:a1": "ib0",
+}
+
+func (m machine) Name(mac string) (string, error) {
+	if name, ok := m[mac]; ok {
+		return name, nil
 	}
-	return name, nil
+	return "", fmt.Errorf("no card has %s", mac)
+}
+
+func (m machine) MAC(name string) (string, error) {
+	for mac, n := range m {
+		if n == name {
+			return mac, nil
+		}
+	}
+	return "", nil
 }
 
 func find(files []txtar.File, name string) []byte {
@@ -69,10 +84,10 @@ func find(files []txtar.File, name string) []byte {
 	return nil
 }
 
-// TestGolden writes the network of each archive in testdata into the image that
+// TestGolden writes the network of each archive in testdata/cases into the image that
 // stands there and compares each file that changed.
 func TestGolden(t *testing.T) {
-	cases, err := filepath.Glob("testdata/*.txtar")
+	cases, err := filepath.Glob("testdata/cases/*.txtar")
 	if err != nil || len(cases) == 0 {
 		t.Fatalf("cases %v, %v", cases, err)
 	}
@@ -86,13 +101,7 @@ func golden(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree, dir := image(t, archive.Files)
-	n, err := Parse(bytes.NewReader(find(archive.Files, "network.json")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := n.Write(tree, nameOf)
-	got := outcome(t, dir, r, err)
+	got := written(t, archive.Files, find(archive.Files, "network.json"))
 	if *update {
 		rewrite(t, path, archive, got)
 	}
@@ -105,11 +114,93 @@ func golden(t *testing.T, path string) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("(-want +got)\n" + diff)
 	}
+}
+
+// written writes a network into an image, and again, which must change nothing.
+func written(t *testing.T, files []txtar.File, network []byte) []txtar.File {
+	t.Helper()
+	tree, dir := image(t, files)
+	n, err := Parse(bytes.NewReader(network))
 	if err != nil {
-		return
+		t.Fatal(err)
 	}
-	if r, err := n.Write(tree, nameOf); err != nil || len(r.Changed) != 0 {
+	r, err := n.Write(tree, usual)
+	got := outcome(t, dir, r, err)
+	if err != nil {
+		return got
+	}
+	if r, err := n.Write(tree, usual); err != nil || len(r.Changed) != 0 {
 		t.Errorf("the second time changed %v, %v", r.Changed, err)
+	}
+	return got
+}
+
+// TestEveryManager writes each network of networks.txtar into each of the
+// images and compares with testdata/written.
+func TestEveryManager(t *testing.T) {
+	for _, network := range networks(t) {
+		for name, files := range images(t) {
+			t.Run(name+"/"+network.Name, func(t *testing.T) {
+				got := &txtar.Archive{Files: written(t, files, network.Data)}
+				path := filepath.Join("testdata", "written", name+"-"+network.Name+".txtar")
+				if *update {
+					if err := os.WriteFile(path, txtar.Format(got), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, err := txtar.ParseFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want.Files, got.Files); diff != "" {
+					t.Error("(-want +got)\n" + diff)
+				}
+			})
+		}
+	}
+}
+
+func networks(t *testing.T) []txtar.File {
+	t.Helper()
+	archive, err := txtar.ParseFile("testdata/networks.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return archive.Files
+}
+
+// images are those of testdata/images by their names.
+func images(t *testing.T) map[string][]txtar.File {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/images/*.txtar")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("images %v, %v", paths, err)
+	}
+	all := map[string][]txtar.File{}
+	for _, path := range paths {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[strings.TrimSuffix(filepath.Base(path), ".txtar")] = archive.Files
+	}
+	return all
+}
+
+// TestTextAndTypesSayTheSame writes a bond, VLANs and bridges that the types
+// describe, and the same described by the free text of ifcfg files.
+func TestTextAndTypesSayTheSame(t *testing.T) {
+	for name, files := range images(t) {
+		if strings.HasPrefix(name, "ifcfg") {
+			continue // There the text is kept.
+		}
+		for _, kind := range []string{"bond", "bridge"} {
+			typed := written(t, files, find(networks(t), kind))
+			text := written(t, files, find(networks(t), "text-of-"+kind))
+			if diff := cmp.Diff(typed, text); diff != "" {
+				t.Errorf("%s, %s (-types +text)\n%s", name, kind, diff)
+			}
+		}
 	}
 }
 
@@ -169,7 +260,7 @@ func TestParseRefuses(t *testing.T) {
 
 func TestNothingEnabled(t *testing.T) {
 	tree, _ := image(t, nil)
-	if _, err := (Network{}).Write(tree, nameOf); !errors.Is(err, ErrNone) {
+	if _, err := (Network{}).Write(tree, usual); !errors.Is(err, ErrNone) {
 		t.Errorf("got %v", err)
 	}
 }

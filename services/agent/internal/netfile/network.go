@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"strings"
 )
@@ -22,19 +21,47 @@ type Network struct {
 	Search []string `json:"search"`
 }
 
-// Interface is one of the node's cards.
+// Interface is one of the node's network interfaces: a card, unless it is a
+// bond, a VLAN or a bridge.
 type Interface struct {
-	// Name is the kernel's name, or BootInterface.
+	// Name is that of the installed system, or BootInterface.
 	Name string `json:"name"`
-	// MAC names the card where it is known; else the name does.
+	// MAC is known of BootInterface; that of other cards is found by the name.
 	MAC       string         `json:"mac"`
 	Addresses []netip.Prefix `json:"addresses"`
-	// Gateway is not valid when there is none.
-	Gateway netip.Addr `json:"gateway"`
-	// MTU in bytes; 0 leaves the card's own.
+	// Gateway and Gateway6 are not valid where there is none of the family.
+	Gateway  netip.Addr `json:"gateway"`
+	Gateway6 netip.Addr `json:"gateway6"`
+	// MTU in bytes; 0 leaves it as it is.
 	MTU int `json:"mtu"`
 	// Options are the operator's free text, in lines KEY=VALUE as in ifcfg files.
-	Options string `json:"options"`
+	Options string  `json:"options"`
+	Bond    *Bond   `json:"bond"`
+	VLAN    *VLAN   `json:"vlan"`
+	Bridge  *Bridge `json:"bridge"`
+}
+
+// Bond joins cards into one interface.
+type Bond struct {
+	// Members are interfaces, or cards as the installed system names them.
+	Members []string `json:"members"`
+	// Mode is a name of the kernel's bonding driver.
+	Mode string `json:"mode"`
+	// MIIMon is the time between looks at the links in milliseconds; 0 is the driver's own.
+	MIIMon int `json:"miimon"`
+}
+
+// VLAN is one VLAN of another interface, IEEE 802.1Q.
+type VLAN struct {
+	Parent string `json:"parent"`
+	Tag    int    `json:"tag"`
+}
+
+// Bridge joins its ports.
+type Bridge struct {
+	Ports []string `json:"ports"`
+	// STP tells whether it speaks the spanning tree protocol.
+	STP bool `json:"stp"`
 }
 
 // Parse reads a Network strictly and checks it.
@@ -63,49 +90,30 @@ func Parse(r io.Reader) (Network, error) {
 	return n, nil
 }
 
-// check also brings the MAC into its usual form.
-func (i *Interface) check() error {
-	if !isWord(i.Name) || len(i.Name) > 15 {
-		return fmt.Errorf("%q is no name of an interface", i.Name)
-	}
-	if i.MAC == "" && i.Name == BootInterface {
-		return errors.New("it needs a MAC address")
-	}
-	if i.MAC != "" {
-		mac, err := net.ParseMAC(i.MAC)
-		if err != nil {
-			return fmt.Errorf("%q is no MAC address", i.MAC)
-		}
-		i.MAC = mac.String()
-	}
-	for _, a := range i.Addresses {
-		if !a.IsValid() {
-			return errors.New("an address is empty")
-		}
-	}
-	if i.MTU < 0 || i.MTU > 65536 {
-		return fmt.Errorf("MTU %d", i.MTU)
-	}
-	return nil
-}
-
-func isWord(s string) bool {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:@"
-	return s != "" && len(s) <= 253 && strings.Trim(s, letters) == "" && s != "." && s != ".."
-}
-
-// family returns the interface's addresses of one family and, where the
-// gateway is of it too, the gateway as text.
+// family returns the interface's addresses and gateway of one family as text.
 func (i Interface) family(v6 bool) (addresses []string, gateway string) {
 	for _, a := range i.Addresses {
 		if a.Addr().Is6() == v6 {
 			addresses = append(addresses, a.String())
 		}
 	}
-	if i.Gateway.IsValid() && i.Gateway.Is6() == v6 {
-		gateway = i.Gateway.String()
+	for _, g := range i.gateways() {
+		if g.Is6() == v6 {
+			gateway = g.String()
+		}
 	}
 	return addresses, gateway
+}
+
+// gateways returns those that there are, IPv4 first.
+func (i Interface) gateways() []netip.Addr {
+	var out []netip.Addr
+	for _, g := range []netip.Addr{i.Gateway, i.Gateway6} {
+		if g.IsValid() {
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // servers returns the name servers of one family.
@@ -120,10 +128,12 @@ func (n Network) servers(v6 bool) []string {
 }
 
 // words joins addresses with spaces.
-func words(addrs []netip.Addr) string {
+func words(addrs []netip.Addr) string { return strings.Join(texts(addrs), " ") }
+
+func texts[T fmt.Stringer](all []T) []string {
 	var out []string
-	for _, a := range addrs {
+	for _, a := range all {
 		out = append(out, a.String())
 	}
-	return strings.Join(out, " ")
+	return out
 }

@@ -3,6 +3,8 @@ package netfile
 import (
 	"fmt"
 	"io/fs"
+	"path"
+	"strings"
 )
 
 // head stands on top of every file.
@@ -18,27 +20,29 @@ type Result struct {
 }
 
 // Write writes the network's files into an image for its network manager.
-// NameOf returns the name that the card with a MAC has under udev, which the
-// installed system uses too. Written twice, nothing changes.
-func (n Network) Write(tree Tree, nameOf func(mac string) (string, error)) (Result, error) {
+// Written twice, nothing changes.
+func (n Network) Write(tree Tree, cards Cards) (Result, error) {
 	m, enabled, err := detect(tree)
 	if err != nil {
 		return Result{Enabled: enabled}, err
 	}
-	j := &job{Network: n, tree: tree, nameOf: nameOf, result: Result{Manager: m.name, Enabled: enabled}}
-	j.Interfaces = nil
-	for _, i := range n.Interfaces {
-		i, err := i.translate(m.name)
-		if err != nil {
-			return j.result, err
+	j := &job{Network: n, tree: tree, manager: m, result: Result{Manager: m.name, Enabled: enabled}}
+	if j.links, err = n.links(m, cards); err != nil {
+		return j.result, err
+	}
+	for _, l := range j.links {
+		if err := j.check(l); err != nil {
+			return j.result, fmt.Errorf("interface %s: %w", l.Name, err)
 		}
-		j.Interfaces = append(j.Interfaces, i)
 	}
 	if err := m.write(j); err != nil {
 		return j.result, fmt.Errorf("configure %s: %w", m.name, err)
 	}
-	if err := j.resolver(m.name); err != nil {
+	if err := j.resolver(); err != nil {
 		return j.result, fmt.Errorf("configure name servers: %w", err)
+	}
+	if err := j.cloudInit(); err != nil {
+		return j.result, fmt.Errorf("keep cloud-init from the network: %w", err)
 	}
 	return j.result, nil
 }
@@ -46,9 +50,12 @@ func (n Network) Write(tree Tree, nameOf func(mac string) (string, error)) (Resu
 // job is one writing of a network.
 type job struct {
 	Network
-	tree   Tree
-	nameOf func(mac string) (string, error)
-	result Result
+	links   []*link
+	tree    Tree
+	manager manager
+	// backend reads what netplan makes of its files; empty without netplan.
+	backend string
+	result  Result
 }
 
 func (j *job) put(name, text string, mode fs.FileMode) error {
@@ -67,6 +74,19 @@ func (j *job) remove(name string) error {
 	return err
 }
 
+// rewrite changes a file that is there.
+func (j *job) rewrite(name string, change func(string) string) error {
+	old, err := j.tree.Read(name)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	text := change(string(old))
+	if text == string(old) {
+		return nil
+	}
+	return j.put(name, text, 0o644)
+}
+
 // prune removes files of an earlier writing that this one has not.
 func (j *job) prune(dir string, ours func(name string) bool, keep map[string]bool) error {
 	names, err := j.tree.List(dir)
@@ -75,7 +95,7 @@ func (j *job) prune(dir string, ours func(name string) bool, keep map[string]boo
 	}
 	for _, name := range names {
 		if ours(name) && !keep[name] {
-			if err := j.remove(dir + "/" + name); err != nil {
+			if err := j.remove(path.Join(dir, name)); err != nil {
 				return err
 			}
 		}
@@ -83,14 +103,37 @@ func (j *job) prune(dir string, ours func(name string) bool, keep map[string]boo
 	return nil
 }
 
-// name returns the interface's name in the installed system.
-func (j *job) name(i Interface) (string, error) {
-	if i.MAC == "" {
-		return i.Name, nil
+// isOurs tells whether a file was written by Write.
+func (j *job) isOurs(name string) bool {
+	data, err := j.tree.Read(name)
+	return err == nil && strings.HasPrefix(string(data), head)
+}
+
+// check tells whether an interface can be written, before anything is.
+func (j *job) check(l *link) error {
+	if l.device == "" && !(l.byMAC() && j.manager.matches) {
+		return l.unnamed
 	}
-	name, err := j.nameOf(i.MAC)
-	if err != nil {
-		return "", fmt.Errorf("interface %s: %w", i.Name, err)
+	if j.manager.check != nil {
+		return j.manager.check(j, l)
 	}
-	return name, nil
+	return nil
+}
+
+// names are those of all interfaces in the installed system.
+func (j *job) names() map[string]bool {
+	names := map[string]bool{}
+	for _, l := range j.links {
+		names[l.device] = l.device != ""
+	}
+	return names
+}
+
+// cloudInit keeps cloud-init, where an image has it, from configuring the
+// network too, as its documentation says.
+func (j *job) cloudInit() error {
+	if !j.tree.Exists("usr/bin/cloud-init") {
+		return nil
+	}
+	return j.put("etc/cloud/cloud.cfg.d/99-luna-network.cfg", head+"network: {config: disabled}\n", 0o644)
 }

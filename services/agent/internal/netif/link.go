@@ -30,6 +30,24 @@ func Find(mac net.HardwareAddr) (string, error) {
 	return "", fmt.Errorf("no network interface has MAC %s; there %s", mac, describe(links))
 }
 
+// MAC returns the permanent MAC of the network card with a name, nil when there
+// is no such card.
+func MAC(name string) (net.HardwareAddr, error) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list network interfaces: %w", err)
+	}
+	for _, l := range links {
+		if a := l.Attrs(); card(l) && a.Name == name {
+			if len(a.PermHWAddr) > 0 {
+				return a.PermHWAddr, nil
+			}
+			return a.HardwareAddr, nil
+		}
+	}
+	return nil, nil
+}
+
 // Wait returns the name of the network card with the MAC as soon as there is
 // one. When ctx ends before, the error names the interfaces that are there.
 func Wait(ctx context.Context, mac net.HardwareAddr) (string, error) {

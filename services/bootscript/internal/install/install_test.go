@@ -27,16 +27,20 @@ func example() plan.Plan {
 	return plan.Plan{
 		Head: "head1.site",
 		Networks: map[string]*inventoryv1.Network{"N1": boot,
-			"N2": {Id: "N2", Cidr: "10.40.0.0/16", Gateway: "10.40.0.254"}, "N6": {Id: "N6", Cidr: "fd00::/64"}, "N9": {Id: "N9", Cidr: "10.50.0.0/16"}},
+			"N2": {Id: "N2", Cidr: "10.40.0.0/16", Gateway: "10.40.0.254"}, "N6": {Id: "N6", Cidr: "fd00::/64", Gateway: "fd00::ff", Nameservers: []string{"fd00::fe"}}, "N3": {Id: "N3", Cidr: "10.60.0.0/16"}, "N9": {Id: "N9", Cidr: "10.50.0.0/16"}},
 		Release: &imagepackerv1.Release{Manifest: "sha256:" + strings.Repeat("1", 64), Torrent: "sha256:" + strings.Repeat("2", 64)},
 		Joined: catalog.Joined{
 			Cluster: &inventoryv1.Cluster{Id: "C1", FrontendAddress: "10.30.255.254"},
 			Node: &inventoryv1.Node{Id: "I1", Name: "node001", Mac: "52:54:00:00:00:01", Setupbmc: true, Addresses: []*inventoryv1.NodeAddress{
 				{Interface: "BOOTIF", NetworkId: "N1", Address: "10.30.0.1"}, {Interface: "BOOTIF", NetworkId: "N6", Address: "fd00::1"},
 				{Interface: "eth1", NetworkId: "N2", Address: "10.40.0.1"}, {Interface: "BMC", NetworkId: "N9", Address: "10.50.0.1"},
+				{Interface: "storage", NetworkId: "N3", Address: "10.60.0.1"},
 			}},
 			Group: &inventoryv1.Group{Name: "compute", Partscript: "mount -t tmpfs -o size=90%,mode=0755 tmpfs /sysroot\n", Postscript: postscript,
-				Interfaces: []*inventoryv1.Interface{{Name: "BOOTIF"}, {Name: "eth1", Options: "bond=yes"}, {Name: "BMC"}}},
+				Interfaces: []*inventoryv1.Interface{{Name: "BOOTIF"}, {Name: "eth1", Options: "bond=yes"}, {Name: "BMC"},
+					{Name: "bond0", MadeOf: &inventoryv1.Interface_Bond{Bond: &inventoryv1.Bond{Members: []string{"BOOTIF", "eth2"}, Mode: "802.3ad", Miimon: 100}}},
+					{Name: "storage", Mtu: 8000, MadeOf: &inventoryv1.Interface_Vlan{Vlan: &inventoryv1.Vlan{Parent: "bond0", Tag: 60}}},
+					{Name: "br0", MadeOf: &inventoryv1.Interface_Bridge{Bridge: &inventoryv1.Bridge{Ports: []string{"eth3"}, Stp: true}}}}},
 			Osimage: &inventoryv1.Osimage{Name: "compute"}, Network: boot,
 			Bmcsetup: &inventoryv1.Bmcsetup{Name: "base", User: "ladmin", PasswordId: "P1", Userid: 3, Netchannel: 1, Mgmtchannel: 1},
 			Address:  netip.MustParsePrefix("10.30.0.1/16"), Domain: "cluster",
@@ -136,5 +140,20 @@ func TestControllerIsSetUpWhenAskedFor(t *testing.T) {
 	p.Node.Addresses = p.Node.Addresses[:1]
 	if b := install.BMCOf(p); b.Address != "" || !strings.Contains(b.Missing, "luna group change compute --bmcnetwork --setnet") {
 		t.Errorf("%+v", b)
+	}
+}
+
+func TestEachFamilyHasOneGateway(t *testing.T) {
+	p := example()
+	p.Networks["N6"].Gateway, p.Networks["N2"].Cidr, p.Networks["N2"].Gateway = "", "fd01::/64", "fd01::ff"
+	p.Node.Addresses[2].Address = "fd01::1"
+	p.Networks["N3"].Gateway = "10.60.0.254"
+	n := install.NetworkOf(p)
+	var got []string
+	for _, i := range n.Interfaces {
+		got = append(got, i.Gateway+"|"+i.Gateway6)
+	}
+	if want := "10.30.255.253| |fd01::ff | | |"; strings.Join(got, " ") != want {
+		t.Fatalf("got %q, want %q", strings.Join(got, " "), want)
 	}
 }

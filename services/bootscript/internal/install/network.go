@@ -2,6 +2,7 @@ package install
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/release"
@@ -16,49 +17,103 @@ type Network struct {
 	Search     []string    `json:"search"`
 }
 
-// Interface is one network card.
+// Interface is one network interface: a card, unless it is a bond, a VLAN or a bridge.
 type Interface struct {
 	Name string `json:"name"`
 	// MAC is known of BOOTIF only.
 	MAC       string   `json:"mac"`
 	Addresses []string `json:"addresses"`
-	Gateway   string   `json:"gateway"`
+	// Gateway and Gateway6 are those of IPv4 and IPv6.
+	Gateway  string `json:"gateway"`
+	Gateway6 string `json:"gateway6,omitempty"`
 	// MTU in bytes; 0 leaves it as it is.
-	MTU     uint32 `json:"mtu"`
-	Options string `json:"options"`
+	MTU     uint32  `json:"mtu"`
+	Options string  `json:"options"`
+	Bond    *Bond   `json:"bond,omitempty"`
+	VLAN    *VLAN   `json:"vlan,omitempty"`
+	Bridge  *Bridge `json:"bridge,omitempty"`
+}
+
+// Bond joins cards into one interface.
+type Bond struct {
+	Members []string `json:"members"`
+	Mode    string   `json:"mode"`
+	// MIIMon is in milliseconds.
+	MIIMon uint32 `json:"miimon"`
+}
+
+// VLAN is one VLAN of another interface.
+type VLAN struct {
+	Parent string `json:"parent"`
+	Tag    uint32 `json:"tag"`
+}
+
+// Bridge joins its ports.
+type Bridge struct {
+	Ports []string `json:"ports"`
+	STP   bool     `json:"stp"`
 }
 
 // NetworkOf returns the connections of a planned node. One interface at most
-// has a gateway: BOOTIF, or the first whose network has one.
+// has a gateway of a family: BOOTIF, or the first whose network has one.
 func NetworkOf(p plan.Plan) Network {
-	n := Network{Interfaces: []Interface{}, DNS: p.DNS(), Search: []string{}}
-	if n.DNS == nil {
-		n.DNS = []string{}
-	}
+	n := Network{Interfaces: []Interface{}, DNS: serversOf(p), Search: []string{}}
 	if p.Domain != "" {
 		n.Search = append(n.Search, p.Domain)
 	}
-	routed := p.Network.GetGateway() != ""
 	for _, in := range p.Group.GetInterfaces() {
-		if in.GetName() == catalog.BMC {
-			continue
+		if in.GetName() != catalog.BMC {
+			n.Interfaces = append(n.Interfaces, interfaceOf(p, in))
 		}
-		one := interfaceOf(p, in)
-		switch {
-		case in.GetName() == catalog.BootIf:
-			one.MAC, one.Gateway = p.Node.GetMac(), p.Network.GetGateway()
-		case routed:
-			one.Gateway = ""
-		case one.Gateway != "":
-			routed = true
-		}
-		n.Interfaces = append(n.Interfaces, one)
 	}
+	n.route()
 	return n
 }
 
+// serversOf returns the name servers of the boot network, and those that are
+// set for another network of the boot card, which is the IPv6 one.
+func serversOf(p plan.Plan) []string {
+	servers := some(p.DNS())
+	for _, a := range p.Node.GetAddresses() {
+		if a.Interface != catalog.BootIf || a.NetworkId == p.Network.GetId() {
+			continue
+		}
+		for _, s := range p.Networks[a.NetworkId].GetNameservers() {
+			if addr, err := netip.ParseAddr(s); err == nil && !slices.Contains(servers, addr.String()) {
+				servers = append(servers, addr.String())
+			}
+		}
+	}
+	return servers
+}
+
+// route leaves one gateway of each family.
+func (n Network) route() {
+	first := slices.IndexFunc(n.Interfaces, func(i Interface) bool { return i.Name == catalog.BootIf })
+	for _, of := range []func(*Interface) *string{
+		func(i *Interface) *string { return &i.Gateway },
+		func(i *Interface) *string { return &i.Gateway6 },
+	} {
+		routed := first >= 0 && *of(&n.Interfaces[first]) != ""
+		for k := range n.Interfaces {
+			gateway := of(&n.Interfaces[k])
+			switch {
+			case k == first || *gateway == "":
+			case routed:
+				*gateway = ""
+			default:
+				routed = true
+			}
+		}
+	}
+}
+
 func interfaceOf(p plan.Plan, in *inventoryv1.Interface) Interface {
-	one := Interface{Name: in.GetName(), Addresses: []string{}, Options: in.GetOptions()}
+	one := Interface{Name: in.GetName(), Addresses: []string{}, Options: in.GetOptions(), MTU: in.GetMtu()}
+	if one.Name == catalog.BootIf {
+		one.MAC = p.Node.GetMac()
+	}
+	one.madeOf(in)
 	for _, a := range p.Node.GetAddresses() {
 		network := p.Networks[a.NetworkId]
 		addr, err := netip.ParseAddr(a.Address)
@@ -70,12 +125,37 @@ func interfaceOf(p plan.Plan, in *inventoryv1.Interface) Interface {
 		if one.MTU == 0 {
 			one.MTU = network.GetMtu()
 		}
-		if one.Gateway == "" {
-			one.Gateway = network.GetGateway()
-		}
+		one.through(network.GetGateway())
 	}
 	return one
 }
+
+// through takes a gateway, unless there is one of its family.
+func (i *Interface) through(gateway string) {
+	addr, err := netip.ParseAddr(gateway)
+	switch {
+	case err != nil:
+	case addr.Is4() && i.Gateway == "":
+		i.Gateway = gateway
+	case addr.Is6() && i.Gateway6 == "":
+		i.Gateway6 = gateway
+	}
+}
+
+func (i *Interface) madeOf(in *inventoryv1.Interface) {
+	switch {
+	case in.GetBond() != nil:
+		b := in.GetBond()
+		i.Bond = &Bond{Members: some(b.GetMembers()), Mode: b.GetMode(), MIIMon: b.GetMiimon()}
+	case in.GetVlan() != nil:
+		i.VLAN = &VLAN{Parent: in.GetVlan().GetParent(), Tag: in.GetVlan().GetTag()}
+	case in.GetBridge() != nil:
+		i.Bridge = &Bridge{Ports: some(in.GetBridge().GetPorts()), STP: in.GetBridge().GetStp()}
+	}
+}
+
+// some returns names that JSON shows as a list also when there are none.
+func some(names []string) []string { return append([]string{}, names...) }
 
 // Of returns the install script of a planned node, which has a release.
 func Of(p plan.Plan) Script {
