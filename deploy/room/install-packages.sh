@@ -9,6 +9,7 @@ packages=(
 	isc-dhcp-client udhcpc tftp-hpa dnsutils bind9-utils aria2
 	openipmi ipmitool clustershell snmpd
 	docker.io docker-compose shellcheck
+	ifupdown netplan.io network-manager systemd dbus udev user-mode-linux
 )
 
 # installed prints the packages of the list that are completely installed.

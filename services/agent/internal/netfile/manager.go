@@ -45,7 +45,7 @@ const (
 // and NetworkManager before the scripts, which leave to it what it configures.
 var managers = []manager{
 	{
-		name: netplanName, programs: []string{"usr/sbin/netplan"}, when: netplanDecides, write: (*job).netplan, matches: true,
+		name: netplanName, programs: []string{"usr/sbin/netplan"}, when: netplanDecides, check: (*job).planned, write: (*job).netplan, matches: true,
 		bondKey: func(o bondOption) string { return o.netplan },
 	},
 	{

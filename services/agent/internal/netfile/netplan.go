@@ -1,6 +1,7 @@
 package netfile
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -13,6 +14,15 @@ const (
 	// takes the first in the order of names.
 	netplanID = "00-luna-"
 )
+
+// planned refuses what netplan does not pass on to NetworkManager.
+func (j *job) planned(l *link) error {
+	backend, err := netplanBackend(j.tree)
+	if err == nil && backend == nmName && l.advertised != nil && *l.advertised {
+		err = errors.New("option IPV6_AUTOCONF=yes cannot be written for netplan with NetworkManager")
+	}
+	return err
+}
 
 // netplan writes one file, netplan(5), and takes the same interfaces out of the
 // image's own, into which it would be merged.

@@ -38,6 +38,9 @@ func (n Network) Write(tree Tree, cards Cards) (Result, error) {
 	if err := m.write(j); err != nil {
 		return j.result, fmt.Errorf("configure %s: %w", m.name, err)
 	}
+	if err := j.sweep(); err != nil {
+		return j.result, fmt.Errorf("remove files of an earlier writing: %w", err)
+	}
 	if err := j.resolver(); err != nil {
 		return j.result, fmt.Errorf("configure name servers: %w", err)
 	}
