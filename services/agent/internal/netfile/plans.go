@@ -1,7 +1,6 @@
 package netfile
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -102,64 +101,4 @@ func netplanRenderer(tree Tree) (string, error) {
 		}
 	}
 	return said, nil
-}
-
-// disownPlans makes comments of what the image's netplan files say about the
-// node's interfaces.
-func (j *job) disownPlans() error {
-	files, err := plans(j.tree)
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		old, err := j.tree.Read(file)
-		if err != nil {
-			return err
-		}
-		text, err := disownPlan(string(old), j.links)
-		if err != nil {
-			return fmt.Errorf("take the node's interfaces out of %s: %w", file, err)
-		}
-		if text == string(old) {
-			continue
-		}
-		if err := j.put(file, text, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// errFlow is returned for a file that cannot be changed line by line.
-var errFlow = errors.New("it has {…} where each interface should have lines of its own")
-
-// disownPlan makes comments of the lines that define one of the interfaces, and
-// of sections that have nothing else.
-func disownPlan(text string, links []*link) (string, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
-		return "", err
-	}
-	if len(doc.Content) == 0 {
-		return text, nil
-	}
-	lines := strings.SplitAfter(text, "\n")
-	network := child(doc.Content[0], "network")
-	for n, section := range pairs(network) {
-		ours := 0
-		for m, p := range pairs(section.value) {
-			if !isPlanOf(p, links) {
-				continue
-			}
-			if section.value.Style&yaml.FlowStyle != 0 || network.Style&yaml.FlowStyle != 0 {
-				return "", errFlow
-			}
-			ours++
-			comment(lines, p.key.Line, endOf(pairs(section.value), m, endOf(pairs(network), n, len(lines)+1)))
-		}
-		if ours > 0 && ours == len(pairs(section.value)) {
-			comment(lines, section.key.Line, section.key.Line+1)
-		}
-	}
-	return strings.Join(lines, ""), nil
 }
