@@ -1,6 +1,7 @@
 package netif
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/netip"
@@ -75,6 +76,21 @@ func TestFindNamesWhatThereIs(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no network interface has MAC 02:00:00:00:00:07; there are ") ||
 		!strings.Contains(err.Error(), "card0 52:54:00:00:00:01") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestMACIsThePermanentOne(t *testing.T) {
+	mac := cable(t)
+	if got, err := MAC("card0"); err != nil || !bytes.Equal(got, mac) {
+		t.Errorf("card0 has %s, %v", got, err)
+	}
+	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0", HardwareAddr: mac}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"br0", "lo", "card7"} {
+		if got, err := MAC(name); err != nil || got != nil {
+			t.Errorf("%s is a card with %s, %v", name, got, err)
+		}
 	}
 }
 
