@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ var want = map[string]state{
 	"second": {
 		addresses: map[string][]string{"ens3": {"10.30.0.1/16", "fd00::1/64"}, "ens4": {"10.40.0.1/16", "10.41.0.1/24", "fd01::1/64", "fd02::1/64"}},
 		routes:    [2]string{"10.30.255.1 ens3", "fd00::ff ens3"},
-		links:     map[string]linkState{"ens3": {MAC: boot, MTU: 1400}, "ens4": {MAC: second, MTU: 1500}},
+		links:     map[string]linkState{"ens3": {MAC: boot, MTU: 1400}, "ens4": {MAC: second, MTU: 1500}, "ens5": {MAC: third, MTU: 1400}},
 	},
 	"bond": {
 		addresses: map[string][]string{"bond0": {"10.30.0.1/16", "fd00::1/64"}, "storage": {"10.60.0.1/16"}},
@@ -116,9 +117,9 @@ func TestStrangersBringTheNetworkUp(t *testing.T) {
 	}
 }
 
-// small makes a network's frames fit the guest's cards.
+// small makes a network fit the guest's cards: their frames and their number.
 func small(network []byte) []byte {
-	return bytes.ReplaceAll(bytes.ReplaceAll(network, []byte(":9000"), []byte(":1400")), []byte(":8000"), []byte(":1300"))
+	return []byte(strings.NewReplacer(":9000", ":1400", ":8000", ":1300", "eno9", "ens5").Replace(string(network)))
 }
 
 // guest is a kernel with a network manager and three cards.
@@ -170,7 +171,7 @@ func (g guest) run(t *testing.T, s state) {
 		t.Fatal(err)
 	}
 	line := []string{
-		linux, "mem=256M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet", "con=null", "con0=null,fd:1", "init=" + script,
+		linux, "mem=256M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "quiet", "panic=-1", "con=null", "con0=null,fd:1", "init=" + script,
 	}
 	taps := ""
 	for n, mac := range []string{boot, second, third} {
@@ -183,6 +184,7 @@ func (g guest) run(t *testing.T, s state) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--net", "--pid", "--fork", "--kill-child", "sh", "-c", taps + `exec "$@"`, "sh"}, line...)...)
 	cmd.Dir = g.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Env = append(os.Environ(), "TMPDIR="+g.dir, "HOME="+g.dir)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
