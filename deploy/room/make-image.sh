@@ -5,7 +5,8 @@
 #   make-image.sh [DIR]      DIR is the cache, default /var/cache/luna/room
 #
 # LUNA_ROOM_NETWORK  ifupdown (default), networkd, networkmanager, netplan: what configures interfaces in the image
-# LUNA_ROOM_KERNEL   linux-image-cloud-amd64 (default), linux-image-amd64
+# LUNA_ROOM_KERNEL   linux-image-cloud-amd64 (default): a small image for virtual machines;
+#                    linux-image-amd64: drivers, firmware and tools for physical machines
 # LUNA_ROOM_LOADER   none (default), grub: what the image can boot itself with from a disk
 #
 # Prints the folder made: root/ is the image, id_ed25519 the key that opens root's account in it.
@@ -16,12 +17,19 @@ cache=$(realpath -m "${1:-/var/cache/luna/room}")
 network=${LUNA_ROOM_NETWORK:-ifupdown}
 kernel=${LUNA_ROOM_KERNEL:-linux-image-cloud-amd64}
 loader=${LUNA_ROOM_LOADER:-none}
+components=main
 
 packages=(
 	systemd-sysv dbus udev kmod procps util-linux fdisk mount
 	openssh-server iproute2 iputils-ping curl wget ca-certificates
 	e2fsprogs xfsprogs dosfstools parted efibootmgr rsync
 	acl attr libcap2-bin zstd "$kernel"
+)
+
+# physical are the packages that only an image for physical machines needs.
+physical=(
+	firmware-misc-nonfree firmware-bnx2 firmware-bnx2x firmware-qlogic firmware-realtek
+	ipmitool lvm2 mdadm nvme-cli ethtool pciutils xz-utils
 )
 
 die() {
@@ -44,7 +52,7 @@ bootstrap() {
 	include=$(IFS=,; echo "${packages[*]}")
 	mkdir -p "$cache/deb"
 	# INITRD=No: the packer builds the initrd, so the kernel's hook need not.
-	INITRD=No debootstrap --variant=minbase --cache-dir="$cache/deb" --include="$include" \
+	INITRD=No debootstrap --variant=minbase --components="$components" --cache-dir="$cache/deb" --include="$include" \
 		"$suite" "$root" || { tail -n 30 "$root/debootstrap/debootstrap.log" >&2; die "debootstrap failed"; }
 }
 
@@ -144,6 +152,14 @@ networkd) ;;
 networkmanager) packages+=(network-manager) ;;
 netplan) packages+=(netplan.io) ;;
 *) die "LUNA_ROOM_NETWORK is $network, not ifupdown, networkd, networkmanager or netplan" ;;
+esac
+case $kernel in
+linux-image-cloud-amd64) ;;
+linux-image-amd64)
+	packages+=("${physical[@]}")
+	components=main,non-free-firmware
+	;;
+*) die "LUNA_ROOM_KERNEL is $kernel, not linux-image-cloud-amd64 or linux-image-amd64" ;;
 esac
 case $loader in
 none | grub) ;;

@@ -14,6 +14,7 @@ import (
 	"github.com/luna-hpc/luna/services/agent/internal/clock"
 	"github.com/luna-hpc/luna/services/agent/internal/modalias"
 	"github.com/luna-hpc/luna/services/agent/internal/netif"
+	"github.com/luna-hpc/luna/services/agent/internal/preload"
 	"github.com/luna-hpc/luna/services/agent/internal/report"
 	"github.com/luna-hpc/luna/services/agent/internal/udev"
 )
@@ -39,23 +40,26 @@ func (b *Boot) prepare(ctx context.Context) {
 	if err := netif.Loopback(); err != nil {
 		b.Log.Warn("loopback", "err", err)
 	}
-	by, err := b.devices(ctx)
+	by, probe, err := b.devices(ctx)
 	if err != nil {
 		b.Log.Error("devices", "err", err)
+	}
+	if failed := b.named(ctx, probe); len(failed) > 0 {
+		values["not_loaded"] = strings.Join(failed, " ")
 	}
 	values["devices_by"], values["modules"] = by, strings.Join(modules(), " ")
 	b.Report.Ended(ctx, "agent.start", time.Since(begin), report.Result{Tried: by, Values: values}, err)
 }
 
 // devices loads the drivers of the machine's devices, with the initrd's udev
-// or, where it has none, by the agent itself.
-func (b *Boot) devices(ctx context.Context) (by string, err error) {
+// or, where it has none, by the agent itself. It returns what loads others.
+func (b *Boot) devices(ctx context.Context) (by string, probe preload.Probe, err error) {
 	if u := udev.Find("/"); u != nil {
-		return "systemd-udevd", u.Start(ctx)
+		return "systemd-udevd", preload.Modprobe, u.Start(ctx)
 	}
 	l, err := modalias.NewLoader(b.Log)
 	if err != nil {
-		return "modules.alias", err
+		return "modules.alias", preload.Modprobe, err
 	}
 	go func() {
 		// It ends with the boot process.
@@ -63,7 +67,20 @@ func (b *Boot) devices(ctx context.Context) (by string, err error) {
 			b.Log.Warn("devices that come later get no driver", "err", err)
 		}
 	}()
-	return "modules.alias", l.Walk("/sys/devices")
+	return "modules.alias", l.Named, l.Walk("/sys/devices")
+}
+
+// named loads the modules that the image's kernmodules name, and returns those
+// that could not be loaded: this machine may have no use for them.
+func (b *Boot) named(ctx context.Context, probe preload.Probe) (failed []string) {
+	names, err := preload.Names(os.DirFS("/"))
+	if err == nil {
+		failed, err = preload.Load(ctx, names, probe)
+	}
+	if err != nil {
+		b.Log.Info("not every module that the image names is loaded", "err", err)
+	}
+	return failed
 }
 
 func kernel() string {

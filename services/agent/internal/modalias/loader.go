@@ -50,16 +50,32 @@ func (l *Loader) Load(modalias string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, module := range l.index.Match(modalias) {
-		for _, one := range l.index.Order(module) {
-			if l.done[one] {
-				continue
-			}
-			l.done[one] = true
-			if err := l.probe(one, l.index.Options(one)); err != nil && !errors.Is(err, unix.EEXIST) {
-				l.log.Warn("a driver cannot be loaded", "module", one, "err", err)
-			}
+		if err := l.load(module); err != nil {
+			l.log.Warn("a driver cannot be loaded", "module", module, "err", err)
 		}
 	}
+}
+
+// Named loads a module by its name.
+func (l *Loader) Named(_ context.Context, name string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.load(name)
+}
+
+// load loads a module with those that should come before and after it, each once.
+func (l *Loader) load(module string) error {
+	var errs []error
+	for _, one := range l.index.Order(module) {
+		if l.done[one] {
+			continue
+		}
+		l.done[one] = true
+		if err := l.probe(one, l.index.Options(one)); err != nil && !errors.Is(err, unix.EEXIST) {
+			errs = append(errs, fmt.Errorf("load %s: %w", one, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Walk loads the modules of all devices below sys, which is /sys/devices. It

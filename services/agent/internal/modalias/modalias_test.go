@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"golang.org/x/sys/unix"
 )
 
 const aliases = `# Aliases extracted from modules themselves.
@@ -113,8 +115,22 @@ func TestWalkFollowsBuses(t *testing.T) {
 	if want := []string{"e1000e InterruptThrottleRate=1 debug=2", "ptp", "virtio_net"}; !slices.Equal(loaded, want) {
 		t.Errorf("loaded %q", loaded)
 	}
-	if !strings.Contains(log.String(), "module=ptp") || strings.Count(log.String(), "\n") != 1 {
+	if !strings.Contains(log.String(), `err="load ptp: no such device"`) || strings.Count(log.String(), "\n") != 1 {
 		t.Errorf("logged %s", &log)
+	}
+}
+
+func TestNamedLoadsOnce(t *testing.T) {
+	var loaded []string
+	l := &Loader{index: index(t), done: map[string]bool{}, probe: func(module, _ string) error {
+		loaded = append(loaded, module)
+		return map[string]error{"ptp": errors.New("no such device"), "e1000e": unix.EEXIST}[module]
+	}}
+	if err := l.Named(t.Context(), "e1000e"); err == nil || err.Error() != "load ptp: no such device" {
+		t.Errorf("got %v", err)
+	}
+	if err := l.Named(t.Context(), "e1000e"); err != nil || !slices.Equal(loaded, []string{"e1000e", "ptp"}) {
+		t.Errorf("loaded %q, %v", loaded, err)
 	}
 }
 

@@ -1,69 +1,40 @@
 package initrd
 
 import (
-	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"syscall"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/u-root/u-root/pkg/cpio"
-
-	"github.com/luna-hpc/luna/services/image-packer/internal/kernel"
 )
 
 // archive writes the stage as a compressed cpio in the newc format, all owned by root and without times, so that the
 // same files make the same bytes.
 func (b *builder) archive(ctx context.Context) error {
 	out := &counter{w: b.Out}
-	packed, name, err := b.compressor(out)
+	packed, name, err := b.compressor(ctx, out)
 	if err != nil {
 		return err
 	}
 	b.report.Compression = name
 	plain := &counter{w: packed}
-	if err := b.records(ctx, cpio.Newc.Writer(plain)); err != nil {
-		return fmt.Errorf("write archive: %w", err)
-	}
-	if err := packed.Close(); err != nil {
+	// A compressor that has ended says why when it is closed.
+	if err := errors.Join(b.records(ctx, cpio.Newc.Writer(plain)), packed.Close()); err != nil {
 		return fmt.Errorf("write archive: %w", err)
 	}
 	b.report.Size, b.report.Unpacked = out.n, plain.n
 	return nil
 }
 
-// window is how far back the compressor looks, in bytes: the kernel needs as much memory while it unpacks.
-const window = 32 << 20
-
-// compressor returns a zstd, or a gzip for kernels that were built without the former.
-func (b *builder) compressor(w io.Writer) (io.WriteCloser, string, error) {
-	if b.unpacksZstd() {
-		z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window))
-		return z, "zstd", err
-	}
-	z, err := gzip.NewWriterLevel(w, gzip.BestCompression)
-	return z, "gzip", err
-}
-
-// unpacksZstd goes by the kernel's configuration, or by its age where there is none: zstd came with 5.9.
-func (b *builder) unpacksZstd() bool {
-	for _, p := range []string{"boot/config-" + b.version, "lib/modules/" + b.version + "/config"} {
-		if config, err := b.image.ReadFile(p); err == nil {
-			return strings.Contains("\n"+string(config), "\nCONFIG_RD_ZSTD=y\n")
-		}
-	}
-	return kernel.Compare(b.version, "5.9") >= 0
-}
-
 func (b *builder) records(ctx context.Context, w cpio.RecordWriter) error {
-	ino := uint64(0)
+	n := numbers{of: make(map[uint64]uint64), seen: make(map[uint64]uint64)}
 	write := func(r cpio.Record) error {
-		ino++
-		r.Ino, r.NLink = ino, 1
+		r.Ino, r.NLink = n.next(), 1
 		return w.WriteRecord(r)
 	}
 	err := filepath.WalkDir(b.Root.String(), func(host string, d fs.DirEntry, err error) error {
@@ -77,7 +48,14 @@ func (b *builder) records(ctx context.Context, w cpio.RecordWriter) error {
 		if err != nil {
 			return err
 		}
-		return write(r)
+		if r.Mode&cpio.S_IFMT != cpio.S_IFREG {
+			return write(r)
+		}
+		r, err = n.link(r, host)
+		if err != nil {
+			return err
+		}
+		return w.WriteRecord(r)
 	})
 	if err != nil {
 		return err
@@ -89,6 +67,37 @@ func (b *builder) records(ctx context.Context, w cpio.RecordWriter) error {
 		}
 	}
 	return w.WriteRecord(cpio.TrailerRecord)
+}
+
+// numbers gives files the numbers by which the archive knows the names of one file.
+type numbers struct {
+	last uint64
+	// of a file of the stage, by its inode: the number, and how many of its names were seen.
+	of, seen map[uint64]uint64
+}
+
+func (n *numbers) next() uint64 { n.last++; return n.last }
+
+// link gives a file its number. Of the names of one file the last one carries the content.
+func (n *numbers) link(r cpio.Record, host string) (cpio.Record, error) {
+	var st syscall.Stat_t
+	if err := syscall.Lstat(host, &st); err != nil {
+		return r, err
+	}
+	if n.of[st.Ino] == 0 {
+		n.of[st.Ino] = n.next()
+	}
+	n.seen[st.Ino]++
+	r.Ino, r.NLink = n.of[st.Ino], uint64(st.Nlink)
+	if n.seen[st.Ino] < r.NLink {
+		if f, ok := r.ReaderAt.(io.Closer); ok {
+			if err := f.Close(); err != nil {
+				return r, err
+			}
+		}
+		r.ReaderAt, r.FileSize = nil, 0
+	}
+	return r, nil
 }
 
 func record(root, host string, d fs.DirEntry) (cpio.Record, error) {

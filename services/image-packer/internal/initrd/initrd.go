@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"runtime"
 	"time"
 
@@ -36,13 +37,17 @@ type Options struct {
 type Report struct {
 	// Size of the compressed archive and of its content, in bytes.
 	Size, Unpacked int64
-	// Compression is zstd, or gzip for a kernel that cannot unpack zstd.
+	// Compression is zstd, or xz or gzip for a kernel that cannot unpack zstd.
 	Compression string
 	// Tools that are in, and those that the image lacks.
 	Tools, MissingTools []string
-	// Modules counts the kernel modules; MissingModules were asked for by name.
-	Modules        int
-	MissingModules []string
+	// Modules counts the kernel modules. LoadedModules were asked for by name and are loaded at boot; MissingModules were
+	// asked for and cannot be had.
+	Modules                       int
+	LoadedModules, MissingModules []string
+	// LeftModules names the modules of disks, networks and file systems that were left out; LeftParts says of which other
+	// parts of the kernel how many were.
+	LeftModules, LeftParts []string
 	// Firmware files that are in, and those that a packed driver names and the image lacks.
 	Firmware, MissingFirmware []string
 	// Udev tells whether the image has one. Without it the agent loads the drivers.
@@ -108,6 +113,16 @@ type builder struct {
 
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "ppc64le": elf.EM_PPC64, "riscv64": elf.EM_RISCV}
 
+// path returns where a program is in the stage, "" when it is not there.
+func (b *builder) path(name string) string {
+	for _, p := range b.programs {
+		if path.Base(p) == name {
+			return p
+		}
+	}
+	return ""
+}
+
 // native tells whether programs of the image run on this machine.
 func (b *builder) native() bool { return b.machine == machines[runtime.GOARCH] }
 
@@ -130,6 +145,7 @@ func (b *builder) agent(context.Context) error {
 	if err := b.Write("usr/bin/luna-agent", data, 0o755); err != nil {
 		return err
 	}
+	b.programs = append(b.programs, "usr/bin/luna-agent")
 	if err := b.Symlink("usr/bin/luna-agent", "init"); err != nil {
 		return err
 	}

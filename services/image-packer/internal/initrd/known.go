@@ -24,7 +24,7 @@ type memory struct {
 }
 
 // memoryVersion changes with everything that makes another initrd of the same files.
-const memoryVersion = 1
+const memoryVersion = 2
 
 // settled is how long before a build a file must have changed last, so that the next change is seen in its time.
 const settled = time.Second

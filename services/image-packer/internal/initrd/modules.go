@@ -2,7 +2,9 @@ package initrd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -20,104 +22,89 @@ func (b *builder) modules(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.report.Modules, b.report.MissingModules = len(choice.Paths), choice.Missing
-	depmod := slices.IndexFunc(b.programs, func(p string) bool { return path.Base(p) == "depmod" })
-	index := depmod >= 0 && b.native()
-	firmware := make(map[string]bool)
-	for _, file := range choice.Paths {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		data, err := set.Load(file)
-		if err != nil {
-			return err
-		}
-		names, err := module.Firmware(data)
-		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		for _, n := range names {
-			firmware[n] = true
-		}
-		// Unpacked they are smaller in the archive, but only depmod can give them their new names.
-		if index {
-			err = b.Write(path.Join(set.Dir, module.Plain(file)), data, 0o644)
-		} else {
-			err = b.Add(path.Join(set.Dir, file))
-		}
-		if err != nil {
-			return err
-		}
+	b.report.Modules, b.report.LoadedModules, b.report.MissingModules = len(choice.Paths), choice.Asked, choice.Missing
+	b.report.LeftModules, b.report.LeftParts = choice.Describe()
+	if err := b.loaded(choice.Asked); err != nil {
+		return err
 	}
-	if err := b.indexes(ctx, set, index, depmod); err != nil {
+	depmod := b.path("depmod")
+	if !b.native() {
+		depmod = ""
+	}
+	firmware, err := b.drivers(ctx, set, choice.Paths, depmod != "")
+	if err != nil {
+		return err
+	}
+	if err := b.indexes(ctx, set, depmod); err != nil {
 		return err
 	}
 	return b.firmware(firmware)
 }
 
-// indexes takes the files that describe the modules, and makes those anew that name files.
-func (b *builder) indexes(ctx context.Context, set *module.Set, anew bool, depmod int) error {
+// drivers takes modules and returns the names of the firmware that they may load. Unpacked they are smaller in the
+// archive and every kmod can read them, but only depmod can give them their new names.
+func (b *builder) drivers(ctx context.Context, set *module.Set, paths []string, unpack bool) (map[string]bool, error) {
+	firmware := make(map[string]bool)
+	for _, file := range paths {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		data, err := set.Load(file)
+		if err != nil {
+			return nil, err
+		}
+		names, err := module.Firmware(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		for _, n := range names {
+			firmware[n] = true
+		}
+		if unpack {
+			err = b.Write(path.Join(set.Dir, module.Plain(file)), data, 0o644)
+		} else {
+			err = b.Add(path.Join(set.Dir, file))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return firmware, nil
+}
+
+// loaded lists the modules that the agent loads whatever devices there are (modules-load.d(5)).
+func (b *builder) loaded(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	return b.Write("etc/modules-load.d/luna.conf", []byte(strings.Join(names, "\n")+"\n"), 0o644)
+}
+
+// indexes takes the files that describe the modules, and has depmod, where there is one, make those anew that name files.
+func (b *builder) indexes(ctx context.Context, set *module.Set, depmod string) error {
 	names, err := b.image.Glob(set.Dir, "modules.*")
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if anew && !strings.Contains(name, "modules.builtin") && path.Base(name) != "modules.order" {
+		if depmod != "" && !strings.Contains(name, "modules.builtin") && path.Base(name) != "modules.order" {
 			continue
 		}
 		if err := b.Add(name); err != nil {
 			return err
 		}
 	}
-	if !anew {
+	if depmod == "" {
 		return nil
 	}
-	if out, err := chroot(ctx, b.Root, nil, "/"+b.programs[depmod], b.version); err != nil {
+	if out, err := chroot(ctx, b.Root, nil, "/"+depmod, b.version); err != nil {
 		return fmt.Errorf("depmod %s: %w\n%s", b.version, err, out)
 	}
-	return nil
-}
-
-// firmware takes the files of these names. A name can be a pattern; a file can be packed.
-func (b *builder) firmware(names map[string]bool) error {
-	for name := range names {
-		found, err := b.oneFirmware(name)
-		if err != nil {
-			return fmt.Errorf("firmware %s: %w", name, err)
-		}
-		if found {
-			b.report.Firmware = append(b.report.Firmware, name)
-		} else {
-			b.report.MissingFirmware = append(b.report.MissingFirmware, name)
+	// Nothing asks for a module by the name of a function that it has.
+	for _, name := range []string{"modules.symbols", "modules.symbols.bin"} {
+		if err := b.Remove(path.Join(set.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
-	slices.Sort(b.report.Firmware)
-	slices.Sort(b.report.MissingFirmware)
 	return nil
-}
-
-func (b *builder) oneFirmware(name string) (bool, error) {
-	// The order in which the kernel looks.
-	for _, dir := range []string{"updates/" + b.version, "updates", b.version, ""} {
-		for _, suffix := range []string{"", ".zst", ".xz"} {
-			p := path.Join("lib/firmware", dir, name+suffix)
-			files := []string{p}
-			if strings.ContainsAny(name, "*?[") {
-				var err error
-				if files, err = b.image.Glob(path.Dir(p), path.Base(p)); err != nil {
-					return false, err
-				}
-			}
-			files = slices.DeleteFunc(files, func(f string) bool { return !b.image.IsFile(f) })
-			for _, f := range files {
-				if err := b.Add(f); err != nil {
-					return false, err
-				}
-			}
-			if len(files) > 0 {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
 }

@@ -27,7 +27,7 @@ var wanted = words(`
 
 // extra are taken when the image has them.
 var extra = words(`
-	agetty btrfs mkfs.btrfs mke2fs mkdosfs mkfs.fat fsck.fat fsck.ext4 fsck.xfs fsck xfs_growfs xfs_info xfs_admin growpart
+	agetty bcache make-bcache btrfs mkfs.btrfs mke2fs mkdosfs mkfs.fat fsck.fat fsck.ext4 fsck.xfs fsck xfs_growfs xfs_info xfs_admin growpart
 	cryptsetup dmidecode ethtool gdisk hdparm less lsof lspci mii-tool nvme sgdisk smartctl vi
 	pvcreate pvs pvscan pvremove vgcreate vgs vgscan vgchange vgremove lvcreate lvs lvscan lvchange lvremove lvextend
 	mount.nfs mount.nfs4

@@ -27,6 +27,9 @@ import (
 // patience bounds one try of a program.
 const patience = 30 * time.Second
 
+// environment is that of programs in a chroot.
+var environment = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C"}
+
 // nobody tries programs: with root's rights some make devices and speak to this machine's kernel.
 var nobody = &syscall.Credential{Uid: 65534, Gid: 65534}
 
@@ -37,7 +40,7 @@ func chroot(ctx context.Context, root tree.Tree, as *syscall.Credential, name st
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C"}
+	cmd.Env = environment
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root.String(), Credential: as, Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 2 * time.Second

@@ -57,7 +57,7 @@ func TestChoose(t *testing.T) {
 		"extra/card.ko":          string(object([]string{"alloc_etherdev_mqs", "printk"})),
 		"updates/dkms/nvidia.ko": string(object([]string{"drm_dev_alloc", "register_netdevice"})),
 	})
-	got, err := s.Choose([]string{"crc-itu-t", "-e1000e", "ipmi_msghandler", "ipmi_watchdog", "-aesni-intel", ""}, has("mkfs.btrfs"))
+	got, err := s.Choose([]string{"crc-itu-t", "-e1000e", "ipmi_msghandler", "ipmi_watchdog", "-aesni-intel", ""}, has("make-bcache"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,14 @@ func TestChoose(t *testing.T) {
 			"kernel/fs/btrfs/btrfs.ko", "kernel/fs/ext4/ext4.ko", "kernel/fs/jbd2/jbd2.ko", "kernel/fs/mbcache.ko",
 			"kernel/lib/crc-itu-t.ko", "kernel/lib/crc16.ko",
 		},
+		Asked:   []string{"crc_itu_t"},
 		Missing: []string{"ipmi_watchdog"},
+		Left: []string{
+			"kernel/arch/x86/crypto/serpent-avx2.ko", "kernel/arch/x86/kvm/kvm.ko", "kernel/crypto/anubis.ko", "kernel/drivers/block/rbd.ko",
+			"kernel/drivers/gpu/drm/i915/i915.ko", "kernel/drivers/i2c/i2c-core.ko", "kernel/drivers/net/wireless/ath/ath10k/ath10k_pci.ko",
+			"kernel/drivers/ptp/ptp.ko.xz", "kernel/drivers/usb/serial/usbserial.ko", "kernel/fs/nfs/nfs.ko", "kernel/fs/ocfs2/ocfs2.ko",
+			"kernel/net/sunrpc/sunrpc.ko", "kernel/net/sunrpc/xprtrdma/rpcrdma.ko", "kernel/sound/soundcore.ko", "updates/dkms/nvidia.ko",
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("modules (-want +got):\n%s", diff)
@@ -79,13 +86,40 @@ func TestChoose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(strings.Join(all.Paths, " "), "btrfs") {
-		t.Error("btrfs without its programs")
-	}
 	for _, file := range []string{"kernel/fs/nfs/nfs.ko", "kernel/net/sunrpc/xprtrdma/rpcrdma.ko", "kernel/drivers/net/ethernet/intel/e1000e/e1000e.ko.xz", "kernel/drivers/ptp/ptp.ko.xz", "kernel/arch/x86/crypto/aesni-intel.ko"} {
 		if !strings.Contains(strings.Join(all.Paths, " "), file) {
 			t.Errorf("%s is not chosen", file)
 		}
+	}
+}
+
+func TestWithoutAModuleNothingThatNeedsIt(t *testing.T) {
+	s := newSet(t, map[string]string{"modules.dep": strings.Join([]string{
+		"kernel/drivers/net/a.ko: kernel/lib/b.ko kernel/lib/c.ko", "kernel/lib/b.ko: kernel/lib/c.ko", "kernel/lib/c.ko:",
+		"kernel/drivers/net/d.ko: kernel/lib/c.ko", "kernel/drivers/net/e.ko:",
+	}, "\n")})
+	got, err := s.Choose([]string{"a", "-b", "e", "c", "-e", "c"}, has(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := module.Choice{Paths: []string{"kernel/drivers/net/d.ko", "kernel/lib/c.ko"}, Asked: []string{"c"}, Missing: []string{"a"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("modules (-want +got):\n%s", diff)
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	names, parts := module.Choice{Left: []string{
+		"kernel/drivers/net/wireless/ath/ath10k/ath10k_pci.ko.xz", "kernel/drivers/net/wireless/b43/b43.ko", "kernel/drivers/net/geneve.ko",
+		"kernel/drivers/net/ethernet/new/card.ko", "kernel/drivers/block/drbd/drbd.ko", "kernel/drivers/gpu/drm/i915/i915.ko", "kernel/sound/soundcore.ko",
+		"kernel/fs/ocfs2/ocfs2.ko", "kernel/fs/nls/nls_koi8-r.ko", "updates/dkms/nvidia.ko", "extra/mine/drivers/scsi/disk.ko", "kernel/arch/x86/kvm/kvm.ko",
+	}}.Describe()
+	if diff := cmp.Diff([]string{"card", "disk", "geneve", "ocfs2"}, names); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+	want := []string{"arch (1)", "drivers/block/drbd (1)", "drivers/gpu (1)", "drivers/net/wireless (2)", "fs/nls (1)", "sound (1)", "updates (1)"}
+	if diff := cmp.Diff(want, parts); diff != "" {
+		t.Errorf("parts (-want +got):\n%s", diff)
 	}
 }
 

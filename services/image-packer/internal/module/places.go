@@ -4,6 +4,7 @@ package module
 // mounts a disk or a network share, what reaches the head, and the console's keyboard. Never graphics, wireless, sound.
 var places = map[string]bool{
 	"block":                  true,
+	"drivers/acpi/nfit":      true,
 	"drivers/ata":            true,
 	"drivers/block":          true,
 	"drivers/block/drbd":     false,
@@ -55,22 +56,16 @@ var places = map[string]bool{
 	"fs/ext2":                true,
 	"fs/ext4":                true,
 	"fs/fat":                 true,
-	"fs/fscache":             true,
 	"fs/fuse":                true,
 	"fs/isofs":               true,
 	"fs/jbd2":                true,
-	"fs/lockd":               true,
-	"fs/netfs":               true,
 	"fs/nfs":                 true,
-	"fs/nfs_common":          true,
 	"fs/overlayfs":           true,
 	"fs/squashfs":            true,
 	"fs/udf":                 true,
 	"fs/xfs":                 true,
 	"net/8021q":              true,
 	"net/9p":                 true,
-	"net/bridge":             true,
-	"net/bridge/netfilter":   false,
 	"net/core":               true,
 	"net/dns_resolver":       true,
 	"net/packet":             true,
@@ -79,16 +74,18 @@ var places = map[string]bool{
 	"net/vmw_vsock":          true,
 }
 
-// never are modules of these directories that serve others or try the kernel: no initrd wants them.
-var never = []string{"ib_isert", "ib_srpt", "netdevsim", "null_blk", "nvmet", "rbd", "rnbd_server", "rtrs_server", "scsi_debug", "efct", "tcm_fc", "tcm_qla2xxx",
-	"xen_blkback", "xen_netback", "xen_scsiback"}
+// never are modules of these directories that serve others, watch or try the kernel, or make networks of their own: no
+// initrd wants them, unless another one needs them.
+var never = []string{"ib_isert", "ib_srpt", "netdevsim", "null_blk", "nvmet", "nvme_loop", "rbd", "rnbd_server", "rtrs_server", "scsi_debug", "efct",
+	"tcm_fc", "tcm_qla2xxx", "xen_blkback", "xen_netback", "xen_pciback", "xen_scsiback", "aer_inject", "md_cluster",
+	"af_packet_diag", "amt", "bareudp", "drop_monitor", "dummy", "eql", "geneve", "gtp", "ifb", "macsec", "mhi_net", "nlmon", "ntb_netdev", "pktgen",
+	"thunderbolt_net", "unix_diag", "vrf", "vsock_diag", "vsockmon", "vxlan"}
 
-// companions are the programs, one of which an image has when it uses the file systems in a directory at all.
+// companions are the programs without which what is in a directory cannot be used.
 var companions = map[string][]string{
-	"fs/btrfs":   {"btrfs", "mkfs.btrfs"},
-	"fs/nfs":     {"mount.nfs"},
-	"fs/lockd":   {"mount.nfs"},
-	"net/sunrpc": {"mount.nfs"},
+	"drivers/md/bcache": {"make-bcache", "bcache"},
+	"fs/nfs":            {"mount.nfs"},
+	"net/sunrpc":        {"mount.nfs"},
 }
 
 // single names the modules that are wanted of directories which hold many others.
@@ -97,6 +94,7 @@ var single = map[string][]string{
 		"crc32c", "crc32c_generic", "crct10dif_generic", "crc64_rocksoft_generic", "cryptd", "ctr", "ecb", "essiv", "gcm", "gf128mul",
 		"ghash_generic", "hmac", "md4", "md5", "rmd160", "sha1_generic", "sha256_generic", "sha512_generic", "xts", "xxhash_generic"},
 	"drivers/char":           {"virtio_console"},
+	"drivers/char/hw_random": {"virtio_rng"},
 	"drivers/firmware":       {"qemu_fw_cfg"},
 	"drivers/firmware/efi":   {"efivars", "efi_pstore"},
 	"drivers/hid":            {"hid", "hid_generic", "hid_hyperv", "hid_apple", "hid_cherry", "hid_lenovo", "hid_logitech", "hid_logitech_dj", "hid_logitech_hidpp", "hid_microsoft"},

@@ -12,23 +12,21 @@ import (
 type Choice struct {
 	// Paths of the modules with all they depend on, sorted.
 	Paths []string
-	// Missing names modules that were asked for, and that are neither there nor built into the kernel.
+	// Asked names the modules that were asked for and are there, in the order of asking.
+	Asked []string
+	// Missing names modules that were asked for and cannot be had: neither there nor built into the kernel, or in need of
+	// one that is not wanted.
 	Missing []string
+	// Left are the paths of the modules that nobody asked for or against, and that do not belong into an initrd, sorted.
+	Left []string
 }
 
 // Choose returns the drivers that a machine can need until its system runs, and the modules in ask by name. A name with
-// "-" before it is left out, also where others depend on it. Has tells whether the image has a program: file systems
-// that it has no programs for are left out.
+// "-" before it is left out, with what cannot do without it. Has tells whether the image has a program: file systems
+// that nobody can mount without one are left out where it is missing.
 func (s *Set) Choose(ask []string, has func(program string) bool) (Choice, error) {
 	c := chooser{Set: s, has: has, without: make(map[string]bool), chosen: make(map[string]bool)}
-	var names []string
-	for _, name := range ask {
-		if rest, ok := strings.CutPrefix(name, "-"); ok {
-			c.without[canonical(rest)] = true
-		} else if name != "" {
-			names = append(names, canonical(name))
-		}
-	}
+	names := c.read(ask)
 	for _, file := range slices.Sorted(maps.Keys(s.deps)) {
 		ok, err := c.wants(file)
 		if err != nil {
@@ -40,14 +38,25 @@ func (s *Set) Choose(ask []string, has func(program string) bool) (Choice, error
 	}
 	var choice Choice
 	for _, name := range names {
-		switch file, ok := s.path[name]; {
-		case ok:
+		file, ok := s.path[name]
+		if ok {
 			c.add(file)
+		}
+		switch {
+		case c.chosen[file]:
+			choice.Asked = append(choice.Asked, name)
 		case !s.builtin[name]:
 			choice.Missing = append(choice.Missing, name)
 		}
 	}
-	choice.Paths = slices.Sorted(maps.Keys(c.chosen))
+	for _, file := range slices.Sorted(maps.Keys(s.deps)) {
+		switch {
+		case c.chosen[file]:
+			choice.Paths = append(choice.Paths, file)
+		case !c.barred(file):
+			choice.Left = append(choice.Left, file)
+		}
+	}
 	return choice, nil
 }
 
@@ -58,9 +67,27 @@ type chooser struct {
 	chosen  map[string]bool
 }
 
+// read notes which modules are not wanted, and returns the names of those that are asked for.
+func (c chooser) read(ask []string) (names []string) {
+	for _, name := range ask {
+		if rest, ok := strings.CutPrefix(name, "-"); ok {
+			c.without[canonical(rest)] = true
+		} else if name = canonical(name); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return c.without[name] })
+}
+
+// barred tells whether the module, or one that it depends on, is not wanted. The index lists all dependencies, also
+// those of dependencies.
+func (c chooser) barred(file string) bool {
+	return c.without[Name(file)] || slices.ContainsFunc(c.deps[file], func(need string) bool { return c.without[Name(need)] })
+}
+
 // add chooses the module, what it depends on, and what its softdeps name.
 func (c chooser) add(file string) {
-	if c.chosen[file] || c.without[Name(file)] {
+	if c.chosen[file] || c.barred(file) {
 		return
 	}
 	c.chosen[file] = true

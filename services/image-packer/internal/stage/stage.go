@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/luna-hpc/luna/services/image-packer/internal/library"
 	"github.com/luna-hpc/luna/services/image-packer/internal/tree"
@@ -25,7 +27,12 @@ type Stage struct {
 	image tree.Tree
 	libs  *library.Resolver
 	taken map[string]bool
+	// names are the places of the files that have several, by what they are in the image.
+	names map[file]string
 }
+
+// file is one file of the image, whatever its names.
+type file struct{ device, inode uint64 }
 
 // New returns an empty stage in dir, which exists, with the links of the image's own top level (bin to usr/bin).
 func New(dir string, image tree.Tree) (*Stage, error) {
@@ -33,7 +40,7 @@ func New(dir string, image tree.Tree) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stage{Root: tree.At(dir), image: image, libs: libs, taken: make(map[string]bool)}
+	s := &Stage{Root: tree.At(dir), image: image, libs: libs, taken: make(map[string]bool), names: make(map[file]string)}
 	for _, top := range []string{"usr/bin", "usr/sbin", "usr/lib", "bin", "sbin", "lib", "lib64"} {
 		if err := s.dirOf(top + "/x"); err != nil {
 			return nil, err
@@ -72,7 +79,7 @@ func (s *Stage) Add(name string) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is no file", host)
 	}
-	if err := s.copy(real, info.Mode().Perm()); err != nil {
+	if err := s.put(real, info); err != nil {
 		return err
 	}
 	return s.needs(real, info.Mode())
@@ -161,6 +168,7 @@ func (s *Stage) Remove(name string) error {
 		return err
 	}
 	delete(s.taken, real)
+	maps.DeleteFunc(s.names, func(_ file, name string) bool { return name == real })
 	return os.Remove(s.Root.Host(real))
 }
 
@@ -216,6 +224,24 @@ func (s *Stage) link(l tree.Link) error {
 		}
 	}
 	return err
+}
+
+// put copies a file, or links it to the copy under another of its names.
+func (s *Stage) put(real string, info fs.FileInfo) error {
+	sys, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || sys.Nlink < 2 {
+		return s.copy(real, info.Mode().Perm())
+	}
+	f := file{uint64(sys.Dev), sys.Ino}
+	if name, ok := s.names[f]; ok {
+		host := s.Root.Host(real)
+		if err := os.MkdirAll(filepath.Dir(host), 0o755); err != nil {
+			return err
+		}
+		return os.Link(s.Root.Host(name), host)
+	}
+	s.names[f] = real
+	return s.copy(real, info.Mode().Perm())
 }
 
 func (s *Stage) copy(real string, mode fs.FileMode) (err error) {
