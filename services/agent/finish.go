@@ -21,6 +21,9 @@ func (t *tool) finish(ctx context.Context, args []string) error {
 		err = sysroot.Ready(t.root, t.line.Init)
 	}
 	if err == nil {
+		if failed := t.label(ctx); failed != nil {
+			return t.failed(labels, failed)
+		}
 		err = t.call(ctx, "finish", nil, nil)
 	}
 	result := report.Result{Tried: t.line.Init + " in " + t.root}

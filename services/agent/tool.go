@@ -15,6 +15,7 @@ import (
 	"github.com/luna-hpc/luna/services/agent/internal/control"
 	"github.com/luna-hpc/luna/services/agent/internal/head"
 	"github.com/luna-hpc/luna/services/agent/internal/report"
+	"github.com/luna-hpc/luna/services/agent/internal/selinux"
 )
 
 // Where things are, unless the environment says otherwise, as tests do.
@@ -29,6 +30,7 @@ type tool struct {
 	run, root string
 	head      *head.Head
 	report    *report.Reporter
+	system    *selinux.System
 	log       *slog.Logger
 	in        io.Reader
 	out       io.Writer
@@ -46,6 +48,7 @@ func newTool(log *slog.Logger, in io.Reader, out io.Writer) (*tool, error) {
 	if err := os.MkdirAll(t.run, 0o700); err != nil {
 		return nil, fmt.Errorf("make the boot's folder: %w", err)
 	}
+	t.system = selinux.New(t.root)
 	t.report = &report.Reporter{
 		Spool: report.Spool{Dir: filepath.Join(t.run, "spool")}, Boot: line.Boot, Head: t.head, Log: log, Now: time.Now,
 		Nudge: func(ctx context.Context) bool { return t.call(ctx, "flush", nil, nil) == nil },
