@@ -65,6 +65,7 @@ test: setup verify build test-unit test-room
 
 test-unit: packages
 	LUNA_TEST_IMAGE=$$(deploy/room/make-image.sh)/root && export LUNA_TEST_IMAGE && \
+	LUNA_TEST_PHYSICAL=$$(LUNA_ROOM_KERNEL=linux-image-amd64 deploy/room/make-image.sh)/root && export LUNA_TEST_PHYSICAL && \
 	go test -race -tags '$(TAGS)' -timeout 15m $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v /services/integration)
 
 test-room: build

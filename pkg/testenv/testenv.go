@@ -46,6 +46,17 @@ func Image(t testing.TB) string {
 	return root
 }
 
+// Physical returns the root of the image for physical machines, which
+// LUNA_TEST_PHYSICAL names.
+func Physical(t testing.TB) string {
+	t.Helper()
+	root := os.Getenv("LUNA_TEST_PHYSICAL")
+	if root == "" {
+		Lacks(t, "LUNA_TEST_PHYSICAL is not set: make test-unit sets it")
+	}
+	return root
+}
+
 // Kernel returns the newest kernel of Image.
 func Kernel(t testing.TB) string {
 	t.Helper()
