@@ -24,6 +24,8 @@ const Name = "image-packer"
 type Config struct {
 	// Agent is the file of the node agent; beside this program when it is not there.
 	Agent string `yaml:"agent"`
+	// Quick packs initrds in a few seconds instead of a minute; they are a fifth larger.
+	Quick bool `yaml:"quick"`
 	// Keep is how many releases of an image are kept.
 	Keep int `yaml:"keep"`
 }
@@ -68,7 +70,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	out.Before(files.Upload)
 	b := &bench.Bench{
 		Conn: d.Bus, Log: d.Log, State: state, Out: out, Shelf: keep.NewShelf(state, out), Keep: cfg.Keep,
-		Packer: &pack.Packer{Payload: payload, Index: index, Work: work, Agent: agent, Files: files, Head: d.Head},
+		Packer: &pack.Packer{Payload: payload, Index: index, Work: work, Agent: agent, Quick: cfg.Quick, Files: files, Head: d.Head},
 	}
 	commands := bus.NewService(d.Bus, Name, "images packed into releases", append(b.Endpoints(), out.Endpoint(d.Head))...)
 	return run.NewGroup(Name, state, out, b, commands), nil

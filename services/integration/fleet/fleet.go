@@ -90,7 +90,7 @@ func New(ctx context.Context, ns *room.Namespace, opt Options) (*Head, error) {
 	}
 	for service, text := range map[string]string{
 		"bootscript":   "service:\n  loaders: [" + filepath.Join(opt.Deploy, "loaders") + "]\n",
-		"image-packer": "service:\n  agent: " + filepath.Join(opt.Bin, "luna-agent") + "\n",
+		"image-packer": "service:\n  agent: " + filepath.Join(opt.Bin, "luna-agent") + "\n  quick: true\n",
 	} {
 		if err := os.WriteFile(h.etc(service+".yaml"), []byte(text), 0o644); err != nil {
 			return nil, err

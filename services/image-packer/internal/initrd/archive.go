@@ -23,9 +23,16 @@ func (b *builder) archive(ctx context.Context) error {
 	}
 	b.report.Compression = name
 	plain := &counter{w: packed}
+	if b.Progress != nil {
+		total, err := b.bytes()
+		if err != nil {
+			return errors.Join(err, packed.Close())
+		}
+		plain.tell = func(n int64) { b.Progress(min(n, total), total) }
+	}
 	// A compressor that has ended says why when it is closed.
 	if err := errors.Join(b.records(ctx, cpio.Newc.Writer(plain)), packed.Close()); err != nil {
-		return fmt.Errorf("write archive: %w", err)
+		return fmt.Errorf("write archive with %s: %w", name, err)
 	}
 	b.report.Size, b.report.Unpacked = out.n, plain.n
 	return nil
@@ -130,14 +137,34 @@ func record(root, host string, d fs.DirEntry) (cpio.Record, error) {
 	return cpio.Record{}, fmt.Errorf("%s is neither file, directory nor link", name)
 }
 
+// bytes returns how many bytes the files in the stage have.
+func (b *builder) bytes() (total int64, err error) {
+	err = filepath.WalkDir(b.Root.String(), func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			total += info.Size()
+		}
+		return err
+	})
+	return total, err
+}
+
 type counter struct {
 	w io.Writer
 	n int64
+	// tell, when not nil, hears of every write how many bytes there were.
+	tell func(n int64)
 }
 
 // Write counts what it passes on.
 func (c *counter) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
 	c.n += int64(n)
+	if c.tell != nil {
+		c.tell(c.n)
+	}
 	return n, err
 }

@@ -22,7 +22,8 @@ var configs = []string{
 	"var/lib/ca-certificates/ca-bundle.pem",
 	"etc/ssl/openssl.cnf", "usr/lib/ssl/openssl.cnf", "usr/lib/ssl/certs", "etc/pki/tls/openssl.cnf", "etc/pki/tls/fips_local.cnf",
 	"etc/crypto-policies/config", "etc/crypto-policies/state/current",
-	"etc/mke2fs.conf", "etc/lvm/lvm.conf", "etc/protocols", "etc/services", "etc/localtime", "etc/vconsole.conf",
+	"etc/mke2fs.conf", "etc/lvm/lvm.conf", "etc/protocols", "etc/services", "etc/localtime", "etc/vconsole.conf", "etc/netconfig",
+	"usr/lib64/ossl-modules/fips.so",
 }
 
 // configDirs are directories of which all files are taken.
@@ -68,6 +69,10 @@ func (b *builder) base(context.Context) error {
 		}
 	}
 	if err := b.libraries(); err != nil {
+		return err
+	}
+	// By these a machine in FIPS mode checks its libraries before it uses them.
+	if err := b.glob("usr/lib64", ".*.hmac", nil); err != nil {
 		return err
 	}
 	return b.etc()

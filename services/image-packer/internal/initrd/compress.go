@@ -25,12 +25,17 @@ const window = 25
 // else xz, else gzip, which all kernels know. The image's own zstd is asked first: it takes longer than the one in this
 // program, and its archives are a tenth smaller, which every node gains at every boot.
 func (b *builder) compressor(ctx context.Context, w io.Writer) (io.WriteCloser, string, error) {
+	level := zstd.SpeedBestCompression
+	if b.Quick {
+		level = zstd.SpeedDefault
+	}
 	switch {
-	case b.unpacks("ZSTD", "5.9") && b.starts("zstd"):
-		p, err := b.program(ctx, w, "zstd", "-19", "--long="+strconv.Itoa(window), "-T0", "-c")
+	case b.unpacks("ZSTD", "5.9") && b.starts("zstd") && !b.Quick:
+		// Blocks of one window each are packed side by side.
+		p, err := b.program(ctx, w, "zstd", "-19", "--long="+strconv.Itoa(window), "-B"+strconv.Itoa(1<<window), "-T0", "-c")
 		return p, "zstd", err
 	case b.unpacks("ZSTD", "5.9"):
-		z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<window))
+		z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<window))
 		return z, "zstd", err
 	case b.unpacks("XZ", "2.6.38") && b.starts("xz"):
 		p, err := b.program(ctx, w, "xz", "-6", "--check=crc32", "-T0", "-c")

@@ -232,6 +232,54 @@ func TestOldKernelGetsGzip(t *testing.T) {
 	}
 }
 
+func TestHardLinksStayOneFile(t *testing.T) {
+	im := newImage(t)
+	im.file("usr/bin/mke2fs", "#!/usr/bin/bash\n# makes file systems\n")
+	for _, name := range []string{"usr/bin/mkfs.ext2", "usr/bin/mkfs.ext4"} {
+		if err := os.Link(filepath.Join(im.root, "usr/bin/mke2fs"), filepath.Join(im.root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "initrd.img")
+	out, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	if _, err := im.build(out); err != nil {
+		t.Fatal(err)
+	}
+	dir := unpacked(t, path)
+	one, err := os.Stat(filepath.Join(dir, "usr/bin/mke2fs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"usr/bin/mkfs.ext2", "usr/bin/mkfs.ext4"} {
+		other, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || !os.SameFile(one, other) {
+			t.Errorf("%s is another file, %v", name, err)
+		}
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "usr/bin/mkfs.ext4")); string(data) != "#!/usr/bin/bash\n# makes file systems\n" {
+		t.Errorf("it holds %q, %v", data, err)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	im := newImage(t)
+	var done, total, calls int64
+	_, err := initrd.Build(t.Context(), initrd.Options{Tree: im.root, KernelVersion: "6.1", AgentBinary: im.agent, WorkDir: t.TempDir(), Out: io.Discard,
+		Progress: func(d, n int64) {
+			if d < done || d > n || calls > 0 && n != total {
+				t.Errorf("%d of %d after %d of %d", d, n, done, total)
+			}
+			done, total, calls = d, n, calls+1
+		}})
+	if err != nil || done != total || calls < 10 {
+		t.Errorf("%d of %d in %d calls, %v", done, total, calls, err)
+	}
+}
+
 func TestBuildRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(image)
@@ -242,6 +290,8 @@ func TestBuildRefuses(t *testing.T) {
 		}, "authorized_keys holds a private key"},
 		"tool that dies":        {func(im image) { im.file("usr/bin/sed", "#!/usr/bin/bash-none\n") }, "sed"},
 		"tool of no format":     {func(im image) { im.file("usr/bin/sed", "\x00nothing") }, "sed"},
+		"packer that packs not": {func(im image) { im.file("usr/bin/zstd", "#!/usr/bin/bash\n") }, "write archive with zstd"},
+		"agent of no format":    {func(im image) { im.spoilAgent() }, "agent"},
 		"dynamic agent":         {image.dynamicAgent, "static"},
 		"other kernel":          {func(im image) { im.remove("usr/lib/modules/6.1") }, "kernel"},
 		"no index of modules":   {func(im image) { im.remove("usr/lib/modules/6.1/modules.dep") }, "depmod"},
@@ -260,6 +310,14 @@ func TestBuildRefuses(t *testing.T) {
 func (im image) remove(name string) {
 	im.Helper()
 	if err := os.RemoveAll(filepath.Join(im.root, name)); err != nil {
+		im.Fatal(err)
+	}
+}
+
+// spoilAgent makes the agent a text.
+func (im image) spoilAgent() {
+	im.Helper()
+	if err := os.WriteFile(im.agent, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		im.Fatal(err)
 	}
 }

@@ -17,6 +17,7 @@ type memory struct {
 	Version int            `json:"version"`
 	Kernel  string         `json:"kernel"`
 	Modules []string       `json:"modules"`
+	Quick   bool           `json:"quick"`
 	Agent   release.Digest `json:"agent"`
 	Inputs  tree.Record    `json:"inputs"`
 	Digest  release.Digest `json:"digest"`
@@ -66,7 +67,7 @@ func Recall(path string, opts Options) (*Report, release.Digest, bool) {
 		return nil, "", false
 	}
 	is, err := ask(opts)
-	if err != nil || is.Version != was.Version || is.Kernel != was.Kernel || is.Agent != was.Agent || !slices.Equal(is.Modules, was.Modules) {
+	if err != nil || is.Version != was.Version || is.Kernel != was.Kernel || is.Agent != was.Agent || is.Quick != was.Quick || !slices.Equal(is.Modules, was.Modules) {
 		return nil, "", false
 	}
 	if !was.Inputs.Unchanged(opts.Tree) {
@@ -81,5 +82,5 @@ func ask(opts Options) (memory, error) {
 	if err != nil {
 		return memory{}, err
 	}
-	return memory{Version: memoryVersion, Kernel: opts.KernelVersion, Modules: opts.KernelModules, Agent: release.DigestOf(agent)}, nil
+	return memory{Version: memoryVersion, Kernel: opts.KernelVersion, Modules: opts.KernelModules, Quick: opts.Quick, Agent: release.DigestOf(agent)}, nil
 }

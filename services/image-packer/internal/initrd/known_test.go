@@ -44,6 +44,7 @@ func TestRecall(t *testing.T) {
 	}
 	for name, change := range map[string]func(*initrd.Options){
 		"kernel":  func(o *initrd.Options) { o.KernelVersion = "6.2" },
+		"quick":   func(o *initrd.Options) { o.Quick = true },
 		"modules": func(o *initrd.Options) { o.KernelModules = []string{"ipmi_si"} },
 		"agent":   func(o *initrd.Options) { o.AgentBinary = "/bin/sh" },
 		"tool":    func(*initrd.Options) { im.file("usr/bin/sed", "new") },

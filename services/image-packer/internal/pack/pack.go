@@ -17,7 +17,6 @@ import (
 	"github.com/luna-hpc/luna/services/image-packer/internal/initrd"
 	"github.com/luna-hpc/luna/services/image-packer/internal/keep"
 	"github.com/luna-hpc/luna/services/image-packer/internal/kernel"
-	"github.com/luna-hpc/luna/services/image-packer/internal/scan"
 	"github.com/luna-hpc/luna/services/image-packer/internal/tree"
 )
 
@@ -38,6 +37,8 @@ type Packer struct {
 	Work string
 	// Agent is the file of the node agent.
 	Agent string
+	// Quick makes larger initrds in less time.
+	Quick bool
 	Files *keep.Files
 	Head  string
 }
@@ -78,6 +79,7 @@ func (p *Packer) Pack(ctx context.Context, image *inventoryv1.Osimage, what What
 // boot stores kernel and initrd.
 func (p *Packer) boot(ctx context.Context, t tree.Tree, k kernel.Kernel, image *inventoryv1.Osimage, what What, r *imagepackerv1.Release, rep Reporter) error {
 	rep.Phase("initrd", "bytes")
+	r.Warnings = append(r.Warnings, ofImage(image)...)
 	d, _, err := p.Files.Add(func(w io.Writer) error { return copyFile(w, t.Host(k.Path)) })
 	if err != nil {
 		return fmt.Errorf("store kernel: %w", err)
@@ -86,7 +88,7 @@ func (p *Packer) boot(ctx context.Context, t tree.Tree, k kernel.Kernel, image *
 	if what.CopyBoot {
 		d, r.InitrdBytes, err = p.Files.Add(func(w io.Writer) error { return p.copyInitrd(w, t, k) })
 	} else {
-		d, r.InitrdBytes, err = p.initrd(ctx, k, image, r)
+		d, r.InitrdBytes, err = p.initrd(ctx, k, image, r, rep)
 	}
 	if err != nil {
 		return fault.Conflictf("make initrd: %w", err)
@@ -96,15 +98,15 @@ func (p *Packer) boot(ctx context.Context, t tree.Tree, k kernel.Kernel, image *
 }
 
 // initrd stores the image's initrd. One that would become the same again is not built.
-func (p *Packer) initrd(ctx context.Context, k kernel.Kernel, image *inventoryv1.Osimage, r *imagepackerv1.Release) (release.Digest, int64, error) {
+func (p *Packer) initrd(ctx context.Context, k kernel.Kernel, image *inventoryv1.Osimage, r *imagepackerv1.Release, rep Reporter) (release.Digest, int64, error) {
 	opts := initrd.Options{
 		Tree: image.Path, KernelVersion: k.Version, AgentBinary: p.Agent,
-		KernelModules: list(image.Kernmodules), WorkDir: p.Work,
+		KernelModules: list(image.Kernmodules), Quick: p.Quick, WorkDir: p.Work, Progress: rep.Progress,
 	}
 	memory := filepath.Join(p.Index, image.Id+"-initrd")
 	if report, d, ok := initrd.Recall(memory, opts); ok {
 		if info, err := os.Stat(p.Files.Path(d)); err == nil && info.Size() == report.Size {
-			r.Warnings = append(r.Warnings, lacks(report)...)
+			r.Warnings = append(r.Warnings, ofInitrd(report)...)
 			return d, report.Size, nil
 		}
 	}
@@ -117,29 +119,8 @@ func (p *Packer) initrd(ctx context.Context, k kernel.Kernel, image *inventoryv1
 	if err != nil {
 		return "", 0, err
 	}
-	r.Warnings = append(r.Warnings, lacks(report)...)
+	r.Warnings = append(r.Warnings, ofInitrd(report)...)
 	return d, size, initrd.Remember(memory, opts, report, d)
-}
-
-// lacks tells in lines what an initrd should have and the image does not.
-func lacks(r *initrd.Report) []string {
-	var lines []string
-	for _, l := range []struct {
-		what  string
-		names []string
-	}{
-		{"tools that the image lacks", r.MissingTools},
-		{"kernel modules that the image lacks", r.MissingModules},
-		{"firmware that packed drivers name and the image lacks", r.MissingFirmware},
-	} {
-		if len(l.names) > 0 {
-			lines = append(lines, l.what+": "+strings.Join(l.names, " "))
-		}
-	}
-	if !r.Udev {
-		lines = append(lines, "the image has no udev: the agent loads the drivers")
-	}
-	return lines
 }
 
 // copyInitrd takes the image's own initrd.
@@ -196,14 +177,9 @@ func (p *Packer) payload(ctx context.Context, image *inventoryv1.Osimage, r, las
 	}
 	r.Torrent, r.Manifest, r.InfoHash = torrent.String(), manifest.String(), hash.HexString()
 	r.PayloadBytes, r.UnpackedBytes = m.Size(), m.Unpacked
-	found, err := scan.Tree(ctx, image.Path)
-	if err != nil {
-		return fmt.Errorf("look for secrets: %w", err)
-	}
-	for _, f := range found {
-		r.Warnings = append(r.Warnings, "public in the payload: "+f.String())
-	}
-	return nil
+	notes, err := ofPayload(ctx, tree.At(image.Path))
+	r.Warnings = append(r.Warnings, notes...)
+	return err
 }
 
 // pieceLength is that of the last release; 0 when it cannot be read any more.

@@ -14,7 +14,7 @@ import (
 
 // Defaults of a new image.
 const (
-	Dracutmodules   = "luna,-i18n,-plymouth"
+	Dracutmodules   = inventoryv1.DefaultDracutmodules
 	Kernmodules     = "ipmi_devintf,ipmi_si,ipmi_msghandler"
 	GrabFilesystems = "/,/boot"
 )
