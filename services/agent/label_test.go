@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -39,24 +38,8 @@ func TestLabelIsAStep(t *testing.T) {
 		"switched off":       {"disabled", broken, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log bytes.Buffer
 			hears := &listener{}
-			tool := &tool{root: t.TempDir(), log: slog.New(slog.NewTextHandler(&log, nil)), system: selinux.New("")}
-			tool.report = &report.Reporter{Spool: report.Spool{Dir: t.TempDir()}, Head: hears, Log: tool.log, Now: time.Now}
-			s := tool.system
-			s.Root, s.Kernel, s.InMemory = tool.root, func() bool { return true }, func(string) (bool, error) { return true, nil }
-			s.Attach = func(string) (func() error, error) { return func() error { return nil }, nil }
-			s.Run = func(_ context.Context, _, _, name string, _ ...string) (string, error) {
-				return "", map[string]error{"/usr/sbin/setfiles": c.fails}[name]
-			}
-			for name, text := range map[string]string{
-				"etc/selinux/config": "SELINUX=" + c.mode + "\n", "etc/selinux/targeted/policy/policy.33": "", "usr/sbin/setfiles": "", "usr/sbin/load_policy": "",
-			} {
-				path := filepath.Join(tool.root, name)
-				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o755)); err != nil {
-					t.Fatal(err)
-				}
-			}
+			tool := labelling(t, hears, c.mode, c.fails)
 			err := tool.label(t.Context())
 			if (err == nil) != (c.ends == "") || err != nil && !strings.Contains(err.Error(), c.ends) {
 				t.Errorf("got %v, want %q", err, c.ends)
@@ -73,4 +56,27 @@ func TestLabelIsAStep(t *testing.T) {
 			}
 		})
 	}
+}
+
+// labelling is a command in a system whose SELinux is in a mode, and whose setfiles fails or not.
+func labelling(t *testing.T, hears report.Sender, mode string, fails error) *tool {
+	t.Helper()
+	tool := &tool{root: t.TempDir(), log: slog.New(slog.DiscardHandler)}
+	tool.report = &report.Reporter{Spool: report.Spool{Dir: t.TempDir()}, Head: hears, Log: tool.log, Now: time.Now}
+	tool.system = &selinux.System{
+		Root: tool.root, Kernel: func() bool { return true }, InMemory: func(string) (bool, error) { return true, nil },
+		Attach: func(string) (func() error, error) { return func() error { return nil }, nil },
+		Run: func(_ context.Context, _, _, name string, _ ...string) (string, error) {
+			return "", map[string]error{"/usr/sbin/setfiles": fails}[name]
+		},
+	}
+	for name, text := range map[string]string{
+		"etc/selinux/config": "SELINUX=" + mode + "\n", "etc/selinux/targeted/policy/policy.33": "", "usr/sbin/setfiles": "", "usr/sbin/load_policy": "",
+	} {
+		path := filepath.Join(tool.root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return tool
 }
