@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,8 +32,9 @@ func (b *builder) compressor(ctx context.Context, w io.Writer) (io.WriteCloser, 
 	}
 	switch {
 	case b.unpacks("ZSTD", "5.9") && b.starts("zstd") && !b.Quick:
-		// Blocks of one window each are packed side by side.
-		p, err := b.program(ctx, w, "zstd", "-19", "--long="+strconv.Itoa(window), "-B"+strconv.Itoa(1<<window), "-T0", "-c")
+		// Blocks of one window each are packed side by side; there are not many, and each takes 300 MB of memory.
+		workers := min(runtime.GOMAXPROCS(0), 4)
+		p, err := b.program(ctx, w, "zstd", "-19", "--long="+strconv.Itoa(window), "-B"+strconv.Itoa(1<<window), "-T"+strconv.Itoa(workers), "-c")
 		return p, "zstd", err
 	case b.unpacks("ZSTD", "5.9"):
 		z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<window))
