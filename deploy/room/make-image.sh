@@ -29,7 +29,7 @@ packages=(
 # physical are the packages that only an image for physical machines needs.
 physical=(
 	firmware-misc-nonfree firmware-bnx2 firmware-bnx2x firmware-qlogic firmware-realtek
-	ipmitool lvm2 mdadm nvme-cli ethtool pciutils xz-utils
+	ipmitool lvm2 mdadm btrfs-progs nvme-cli ethtool pciutils xz-utils
 )
 
 die() {

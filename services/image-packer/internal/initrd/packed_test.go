@@ -18,7 +18,7 @@ import (
 )
 
 // wantLoaded are modules with dependencies of their own.
-const wantLoaded = "xfs btrfs virtio_net mlx5_core"
+const wantLoaded = "xfs virtio_net mlx5_core"
 
 // loadAll is an initrd's process 1 that loads modules and says which the kernel has.
 const loadAll = `#!/bin/bash

@@ -57,7 +57,7 @@ func TestChoose(t *testing.T) {
 		"extra/card.ko":          string(object([]string{"alloc_etherdev_mqs", "printk"})),
 		"updates/dkms/nvidia.ko": string(object([]string{"drm_dev_alloc", "register_netdevice"})),
 	})
-	got, err := s.Choose([]string{"crc-itu-t", "-e1000e", "ipmi_msghandler", "ipmi_watchdog", "-aesni-intel", ""}, has("make-bcache"))
+	got, err := s.Choose([]string{"crc-itu-t", "-e1000e", "ipmi_msghandler", "ipmi_watchdog", "-aesni-intel", ""}, has("mkfs.btrfs"))
 	if err != nil {
 		t.Fatal(err)
 	}

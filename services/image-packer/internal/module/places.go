@@ -83,9 +83,11 @@ var never = []string{"ib_isert", "ib_srpt", "netdevsim", "null_blk", "nvmet", "n
 	"af_packet_diag", "amt", "bareudp", "drop_monitor", "dummy", "eql", "geneve", "gtp", "ifb", "macsec", "mhi_net", "nlmon", "ntb_netdev", "pktgen",
 	"thunderbolt_net", "unix_diag", "vrf", "vsock_diag", "vsockmon", "vxlan"}
 
-// companions are the programs without which what is in a directory cannot be used.
+// companions are the programs without which what is in a directory cannot be used, or not made: btrfs alone is a
+// thirtieth of an initrd.
 var companions = map[string][]string{
 	"drivers/md/bcache": {"make-bcache", "bcache"},
+	"fs/btrfs":          {"btrfs", "mkfs.btrfs"},
 	"fs/nfs":            {"mount.nfs"},
 	"net/sunrpc":        {"mount.nfs"},
 }
