@@ -126,6 +126,10 @@ Subsystem sftp internal-sftp
 
 // etc writes the files of /etc that must not be the image's: no password, no host key, no PAM.
 func (b *builder) etc() error {
+	// mkfs looks there whether a disk is in use.
+	if err := b.Symlink("../proc/self/mounts", "etc/mtab"); err != nil {
+		return err
+	}
 	passwd, err := b.accounts("etc/passwd", 7, "root:x:0:0:root:/root:/bin/bash\n")
 	if err != nil {
 		return err
