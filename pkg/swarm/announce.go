@@ -11,9 +11,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/anacrolix/torrent"
 	"github.com/anacrolix/torrent/tracker"
 	trackerhttp "github.com/anacrolix/torrent/tracker/http"
+
+	"github.com/luna-hpc/luna/pkg/swarm/exchange"
 )
 
 const (
@@ -26,17 +27,16 @@ const (
 	maxInterval      = 30 * time.Minute
 )
 
-// announcer tells one tracker about one torrent for as long as it runs. The library's own waits
-// a minute after each failure, and may leave without saying so.
+// announcer tells one tracker about one torrent for as long as it runs.
 type announcer struct {
 	url      string
 	local    netip.Addr
-	torrent  *torrent.Torrent
-	client   *torrent.Client
+	hash     InfoHash
+	host     *exchange.Host
+	torrent  *exchange.Torrent
 	counts   func() (up, down, left int64)
 	complete <-chan struct{} // closed when the torrent is complete; nil for never
-	trusted  func(netip.Addr) bool
-	failed   func(error) // may be nil
+	failed   func(error)     // may be nil
 	log      *slog.Logger
 }
 
@@ -97,7 +97,7 @@ func (a *announcer) announce(ctx context.Context, cl trackerhttp.Client, event t
 		}
 		return 0, fmt.Errorf("announce to %s: %w", a.url, err)
 	}
-	a.torrent.AddPeers(a.peers(resp.Peers))
+	a.torrent.AddPeers(addressesOf(resp.Peers))
 	return min(max(time.Duration(resp.Interval)*time.Second, minInterval), maxInterval), nil
 }
 
@@ -112,26 +112,27 @@ func (a *announcer) leave(ctx context.Context, cl trackerhttp.Client) {
 func (a *announcer) request(event tracker.AnnounceEvent) tracker.AnnounceRequest {
 	up, down, left := a.counts()
 	return tracker.AnnounceRequest{
-		InfoHash: a.torrent.InfoHash(), PeerId: a.client.PeerID(), Port: uint16(a.client.LocalPort()),
+		InfoHash: a.hash, PeerId: a.host.PeerID(), Port: a.host.Port(),
 		Uploaded: up, Downloaded: down, Left: left, Event: event, NumWant: -1,
 	}
 }
 
-func (a *announcer) peers(list []trackerhttp.Peer) []torrent.PeerInfo {
-	infos := make([]torrent.PeerInfo, 0, len(list))
+func addressesOf(list []trackerhttp.Peer) []netip.AddrPort {
+	addrs := make([]netip.AddrPort, 0, len(list))
 	for _, p := range list {
-		addr, ok := netip.AddrFromSlice(p.IP)
-		if !ok || p.Port <= 0 || p.Port > 65535 {
-			continue
+		if addr, ok := netip.AddrFromSlice(p.IP); ok && p.Port > 0 && p.Port <= 65535 {
+			addrs = append(addrs, netip.AddrPortFrom(addr.Unmap(), uint16(p.Port)))
 		}
-		addr = addr.Unmap()
-		infos = append(infos, torrent.PeerInfo{
-			Addr:    &net.TCPAddr{IP: addr.AsSlice(), Port: p.Port},
-			Source:  torrent.PeerSourceTracker,
-			Trusted: a.trusted != nil && a.trusted(addr),
-		})
 	}
-	return infos
+	return addrs
+}
+
+// dialFrom returns a dialer with a source address; none when local is not set.
+func dialFrom(local netip.Addr) *net.Dialer {
+	if !local.IsValid() || local.IsUnspecified() {
+		return &net.Dialer{}
+	}
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: local.AsSlice()}}
 }
 
 // announceAll runs an announcer for each tracker and waits for them.

@@ -150,22 +150,13 @@ func (t *seeded) offer(piece int, ok bool) {
 
 // fetch asks for what the payload directory lacks. Damaged segments are left to whoever wrote them.
 func (t *seeded) fetch() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		return
-	}
 	for seg, s := range t.store.segments {
 		if t.store.whole(seg) && !t.store.isSealed(seg) {
 			t.queue(seg)
 		}
-		if t.store.isSealed(seg) {
-			t.torrent.CancelPieces(s.first, s.first+s.count)
-		} else {
-			t.torrent.DownloadPieces(s.first, s.first+s.count)
-		}
+		t.torrent.Want(s.first, s.count, !t.store.isSealed(seg))
 	}
 	if t.stalled.Swap(false) {
-		t.torrent.AllowDataDownload()
+		t.torrent.Pause(false)
 	}
 }

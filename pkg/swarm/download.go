@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -14,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/anacrolix/torrent"
+	"github.com/luna-hpc/luna/pkg/swarm/exchange"
 )
 
 // DownloadConfig says what a node fetches, and from whom.
@@ -30,7 +29,8 @@ type DownloadConfig struct {
 	ListenPort int
 	// Local is the address to listen on and to dial from; the zero address is all.
 	Local netip.Addr
-	// HeadAddrs are the addresses of the heads; what comes from others counts as from peers.
+	// HeadAddrs are addresses of heads: what comes from there counts as theirs, as does what comes
+	// from a peer that calls itself a head.
 	HeadAddrs []netip.Addr
 	// Stall is how long no piece may come from the swarm before pieces are fetched over HTTP; 0 is 8 s.
 	Stall time.Duration
@@ -54,6 +54,9 @@ type Stats struct {
 	LastProgress time.Time
 }
 
+// maxPeersOfNode is to how many others a node is connected.
+const maxPeersOfNode = 60
+
 // maxWrong is how often a segment may have the wrong digest though its pieces are right.
 const maxWrong = 3
 
@@ -72,7 +75,7 @@ type Downloader struct {
 
 	mu      sync.Mutex
 	lastErr string
-	torrent *torrent.Torrent // nil while Run does not run
+	torrent *exchange.Torrent // nil while Run does not run
 }
 
 // NewDownloader reads the torrent file; Run does the rest.
@@ -87,7 +90,6 @@ func NewDownloader(cfg DownloadConfig) (*Downloader, error) {
 	d := &Downloader{cfg: cfg, urls: trackers(mi), full: make(chan int, len(l.segments)*(maxWrong+1)),
 		done: make(chan struct{}), fatal: make(chan error, 1)}
 	d.store = newStore(cfg.Dir, l, func(seg int) { d.full <- seg }) // as often as full has room
-	d.store.received = func(int) { d.viaSwarm.Add(1); d.progress.Store(time.Now().UnixNano()) }
 	return d, nil
 }
 
@@ -101,37 +103,48 @@ func (d *Downloader) Run(ctx context.Context) error {
 	if err := d.prepare(ctx); err != nil {
 		return err
 	}
-	lim := limits{peers: 60, dials: 30, halfOpen: 30, pieceJobs: 2}
-	cl, err := newClient(d.listen(), lim, torrent.Callbacks{ReceivedUsefulData: []func(torrent.ReceivedUsefulDataEvent){d.count}}, d.cfg.Log)
+	host, err := exchange.Listen(exchange.Config{Kind: exchange.Node, Log: d.cfg.Log,
+		Listen: netip.AddrPortFrom(d.cfg.Local, uint16(d.cfg.ListenPort))})
 	if err != nil {
 		return err
 	}
-	t, _ := cl.AddTorrentOpt(torrent.AddTorrentOpts{InfoHash: d.store.hash, InfoBytes: d.store.infoBytes, Storage: d.store})
-	if t.Info() == nil {
-		return errors.Join(append(cl.Close(), fmt.Errorf("torrent %s: the library does not take it", d.store.hash))...)
+	defer d.store.close()
+	t, err := host.Add(d.torrentConfig())
+	if err != nil {
+		return errors.Join(fmt.Errorf("torrent %s: %w", d.store.hash, err), host.Close())
 	}
-	t.SetOnWriteChunkError(d.fail)
+	for piece := range d.store.pieces() {
+		if d.store.done[piece].Load() {
+			t.Have(piece)
+		}
+	}
+	t.Want(0, d.store.pieces(), true)
 	d.setTorrent(t)
-	err = d.work(ctx, cl, t)
-	d.setTorrent(nil)
-	t.Drop()
-	return errors.Join(append(cl.Close(), err)...)
+	defer d.setTorrent(nil)
+	return d.work(ctx, host, t)
 }
 
-// work runs what works besides the library until ctx ends or something is fatal.
-func (d *Downloader) work(ctx context.Context, cl *torrent.Client, t *torrent.Torrent) error {
+func (d *Downloader) torrentConfig() exchange.TorrentConfig {
+	return exchange.TorrentConfig{Hash: d.store.hash, Count: d.store.pieces(), PieceLength: d.store.pieceLength,
+		Pieces: d.store, Peers: maxPeersOfNode, Got: d.got, Failed: d.fail}
+}
+
+// work runs all that works together until ctx ends or something is fatal.
+func (d *Downloader) work(ctx context.Context, host *exchange.Host, t *exchange.Torrent) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
+	wg.Go(func() {
+		if err := host.Run(ctx); err != nil {
+			d.fail(err)
+		}
+	})
 	wg.Go(func() { d.finishSegments(ctx, t) })
-	wg.Go(func() { newWindow(t, d.store, d.isHead).run(ctx) })
 	wg.Go(func() { d.fallBack(ctx, t) })
-	one := announcer{local: d.cfg.Local, torrent: t, client: cl, complete: d.done, trusted: d.isHead,
-		failed: d.note, log: d.cfg.Log,
+	one := announcer{local: d.cfg.Local, hash: d.store.hash, host: host, torrent: t, complete: d.done, failed: d.note, log: d.cfg.Log,
 		counts: func() (int64, int64, int64) {
-			st := t.Stats()
-			return st.BytesWrittenData.Int64(), d.fromHead.Load() + d.fromPeers.Load(), d.store.size() - d.store.completed()
+			return t.Sent(), d.fromHead.Load() + d.fromPeers.Load(), d.store.size() - d.store.completed()
 		}}
 	wg.Go(func() { announceAll(ctx, d.urls, one) })
 	select {
@@ -170,31 +183,13 @@ func (d *Downloader) prepare(ctx context.Context) error {
 	return nil
 }
 
-func (d *Downloader) listen() netip.AddrPort {
-	local := d.cfg.Local
-	if !local.IsValid() {
-		local = netip.IPv6Unspecified()
-	}
-	return netip.AddrPortFrom(local, uint16(d.cfg.ListenPort))
-}
-
-// count adds up what peers sent. The library calls it with its lock held.
-func (d *Downloader) count(ev torrent.ReceivedUsefulDataEvent) {
-	n := int64(len(ev.Message.Piece))
-	if addr, ok := peerAddr(ev.Peer.RemoteAddr); ok && d.isHead(addr) {
-		d.fromHead.Add(n)
+// got counts a piece that came from a peer.
+func (d *Downloader) got(_ int, from exchange.Source) {
+	if from.Kind == exchange.Head || slices.Contains(d.cfg.HeadAddrs, from.Addr) {
+		d.fromHead.Add(d.store.pieceLength)
 	} else {
-		d.fromPeers.Add(n)
+		d.fromPeers.Add(d.store.pieceLength)
 	}
-}
-
-func (d *Downloader) isHead(a netip.Addr) bool { return slices.Contains(d.cfg.HeadAddrs, a) }
-
-func peerAddr(remote torrent.PeerRemoteAddr) (netip.Addr, bool) {
-	if tcp, ok := remote.(*net.TCPAddr); ok {
-		a, ok := netip.AddrFromSlice(tcp.IP)
-		return a.Unmap(), ok
-	}
-	ap, err := netip.ParseAddrPort(remote.String())
-	return ap.Addr().Unmap(), err == nil
+	d.viaSwarm.Add(1)
+	d.progress.Store(time.Now().UnixNano())
 }

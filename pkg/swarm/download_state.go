@@ -6,16 +6,16 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/anacrolix/torrent"
+	"github.com/luna-hpc/luna/pkg/swarm/exchange"
 )
 
 // finishSegments names segments that are whole, until ctx ends.
-func (d *Downloader) finishSegments(ctx context.Context, t *torrent.Torrent) {
+func (d *Downloader) finishSegments(ctx context.Context, t *exchange.Torrent) {
 	finished, wrong := 0, map[int]int{}
 	for {
 		select {
 		case seg := <-d.full:
-			if !d.finish(ctx, seg, t, wrong) {
+			if !d.finish(seg, t, wrong) {
 				continue
 			}
 			if finished++; finished == len(d.store.segments) {
@@ -28,7 +28,7 @@ func (d *Downloader) finishSegments(ctx context.Context, t *torrent.Torrent) {
 }
 
 // finish checks one segment and reports it; a wrong one is fetched again, a few times.
-func (d *Downloader) finish(ctx context.Context, seg int, t *torrent.Torrent, wrong map[int]int) bool {
+func (d *Downloader) finish(seg int, t *exchange.Torrent, wrong map[int]int) bool {
 	err := d.store.finish(seg)
 	if err == nil {
 		if d.cfg.SegmentDone != nil {
@@ -43,31 +43,12 @@ func (d *Downloader) finish(ctx context.Context, seg int, t *torrent.Torrent, wr
 		return false
 	}
 	s := d.store.segments[seg]
-	if !settled(ctx, t, s.first, s.count) {
-		return false
-	}
 	d.store.discard(seg)
 	for i := range s.count {
-		t.Piece(s.first + i).UpdateCompletion()
+		t.Lose(s.first + i)
 	}
+	t.Want(s.first, s.count, true)
 	return false
-}
-
-// settled waits until the library has noted for itself what it has told the store of these
-// pieces; what it hears of them before is lost. It returns false when ctx ends first.
-func settled(ctx context.Context, t *torrent.Torrent, first, count int) bool {
-	for piece := first; piece < first+count; {
-		if !t.PieceState(piece).Marking {
-			piece++
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(time.Millisecond):
-		}
-	}
-	return true
 }
 
 // fail ends Run with an error.
@@ -89,7 +70,7 @@ func (d *Downloader) note(err error) {
 	d.lastErr = err.Error()
 }
 
-func (d *Downloader) setTorrent(t *torrent.Torrent) {
+func (d *Downloader) setTorrent(t *exchange.Torrent) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.torrent = t
@@ -106,7 +87,7 @@ func (d *Downloader) Stats() Stats {
 	defer d.mu.Unlock()
 	s.LastError = d.lastErr
 	if d.torrent != nil {
-		s.Peers = d.torrent.Stats().ActivePeers
+		s.Peers = d.torrent.Peers()
 	}
 	return s
 }

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/anacrolix/torrent"
+	"github.com/luna-hpc/luna/pkg/swarm/exchange"
 )
 
 const (
@@ -24,7 +24,7 @@ const (
 )
 
 // fallBack fetches pieces over HTTP while none come from the swarm, until all are there or ctx ends.
-func (d *Downloader) fallBack(ctx context.Context, t *torrent.Torrent) {
+func (d *Downloader) fallBack(ctx context.Context, t *exchange.Torrent) {
 	tr := &http.Transport{DialContext: dialFrom(d.cfg.Local).DialContext,
 		MaxConnsPerHost: fallbackWorkers, ResponseHeaderTimeout: headerTimeout}
 	defer tr.CloseIdleConnections()
@@ -55,7 +55,7 @@ func (d *Downloader) fallBack(ctx context.Context, t *torrent.Torrent) {
 
 type fallback struct {
 	*Downloader
-	torrent *torrent.Torrent
+	torrent *exchange.Torrent
 	http    *http.Client
 	base    atomic.Int32 // index of the base that is used
 }
@@ -76,7 +76,7 @@ func (f *fallback) round(ctx context.Context, missing []int, seen int64) error {
 			buf := make([]byte, f.store.pieceLength)
 			for piece := range pieces {
 				err := f.fetch(ctx, piece, buf)
-				if errors.Is(err, errWrongPiece) {
+				if errors.Is(err, exchange.ErrWrongPiece) {
 					wrong.Store(&err) // others may be right
 					continue
 				}
@@ -109,7 +109,7 @@ func (f *fallback) round(ctx context.Context, missing []int, seen int64) error {
 	return context.Cause(ctx)
 }
 
-// fetch gets one piece, checks it and gives it to the library, which passes it on.
+// fetch gets one piece, checks it and has it passed on.
 func (f *fallback) fetch(ctx context.Context, piece int, buf []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second+time.Duration(len(buf)/slowest)*time.Second)
 	defer cancel()
@@ -119,16 +119,16 @@ func (f *fallback) fetch(ctx context.Context, piece int, buf []byte) error {
 		f.base.CompareAndSwap(now, (now+1)%int32(len(f.cfg.HTTPBases)))
 		return fmt.Errorf("piece %d: %w", piece, err)
 	}
-	if err := f.store.put(piece, buf); err != nil {
+	if err := f.store.Put(piece, buf); err != nil {
 		f.base.CompareAndSwap(now, (now+1)%int32(len(f.cfg.HTTPBases)))
-		if !errors.Is(err, errWrongPiece) {
+		if !errors.Is(err, exchange.ErrWrongPiece) {
 			f.fail(err) // no room, or a broken disk
 		}
 		return fmt.Errorf("%s: %w", url, err)
 	}
 	f.fromHead.Add(int64(len(buf)))
 	f.progress.Store(time.Now().UnixNano())
-	f.torrent.Piece(piece).UpdateCompletion()
+	f.torrent.Have(piece)
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/anacrolix/torrent/metainfo"
+
+	"github.com/luna-hpc/luna/pkg/swarm/exchange"
 )
 
 // InfoHash names a torrent: the SHA-1 of its info dictionary (BEP 3).
@@ -16,7 +18,6 @@ type InfoHash = metainfo.Hash
 type layout struct {
 	hash        InfoHash
 	info        *metainfo.Info
-	infoBytes   []byte
 	pieceLength int64
 	segments    []segment
 }
@@ -40,7 +41,7 @@ func parseTorrent(data []byte) (*metainfo.MetaInfo, *layout, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read torrent: info: %w", err)
 	}
-	l := &layout{hash: mi.HashInfoBytes(), info: &info, infoBytes: mi.InfoBytes, pieceLength: info.PieceLength}
+	l := &layout{hash: mi.HashInfoBytes(), info: &info, pieceLength: info.PieceLength}
 	if err := l.cut(); err != nil {
 		return nil, nil, fmt.Errorf("read torrent %s: %w", l.hash, err)
 	}
@@ -56,6 +57,8 @@ func (l *layout) cut() error {
 		return fmt.Errorf("has no segments")
 	case l.pieceLength < 16<<10 || l.pieceLength&(l.pieceLength-1) != 0:
 		return fmt.Errorf("piece length %d is not a power of two from 16384", l.pieceLength)
+	case l.pieceLength > exchange.MaxPieceLength:
+		return fmt.Errorf("piece length %d is more than %d", l.pieceLength, exchange.MaxPieceLength)
 	}
 	seen := map[string]bool{}
 	var pieces int

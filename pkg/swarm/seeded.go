@@ -6,27 +6,23 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/anacrolix/torrent"
+	"github.com/luna-hpc/luna/pkg/swarm/exchange"
 )
 
 // seeded is one torrent of a seeder.
 type seeded struct {
 	store   *store
-	torrent *torrent.Torrent
+	torrent *exchange.Torrent
 	wanted  Wanted // guarded by the seeder's mu
 	fetches bool
 	log     *slog.Logger
 	full    chan int // segments that were fetched whole
 	cancel  context.CancelFunc
 	stalled atomic.Bool // a write failed; fetching rests until the next check
-
-	mu     sync.Mutex // held while the library is told of a piece
-	closed bool
 
 	// Used by the seeder's check alone: what each segment was when it was last looked at, and
 	// whether what an earlier life had fetched of it was looked for.
@@ -50,35 +46,27 @@ func (t *seeded) queue(seg int) {
 	}
 }
 
-// stop ends what works for the torrent besides the library.
+// stop ends what works for the torrent besides the exchange.
 func (t *seeded) stop() {
 	if t.cancel != nil {
 		t.cancel()
 	}
 }
 
-// drop takes the torrent out of the library.
+// drop takes the torrent out of the exchange.
 func (t *seeded) drop() {
 	t.stop()
-	t.mu.Lock()
-	t.closed = true
-	t.mu.Unlock()
 	t.torrent.Drop()
+	t.store.close()
 }
 
-// tell makes the library ask whether a piece is done; not once the torrent was dropped.
+// tell lets the exchange know whether a piece is there.
 func (t *seeded) tell(piece int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.closed {
-		t.torrent.Piece(piece).UpdateCompletion()
+	if t.store.done[piece].Load() {
+		t.torrent.Have(piece)
+	} else {
+		t.torrent.Lose(piece)
 	}
-}
-
-// sent returns the bytes of pieces that were sent to peers.
-func (t *seeded) sent() int64 {
-	st := t.torrent.Stats()
-	return st.BytesWrittenData.Int64()
 }
 
 // finishSegments names the segments that were fetched whole, until ctx ends.
@@ -108,7 +96,7 @@ func (t *seeded) finish(seg int) {
 	}
 }
 
-// update tells the library which pieces of a segment are done.
+// update tells the exchange which pieces of a segment are there.
 func (t *seeded) update(seg int) {
 	s := t.store.segments[seg]
 	for i := range s.count {
@@ -124,7 +112,7 @@ func (t *seeded) writeFailed(err error) {
 	}
 	if !t.stalled.Swap(true) {
 		t.log.Error("fetching stops for a while", "err", err)
-		t.torrent.DisallowDataDownload()
+		t.torrent.Pause(true)
 	}
 }
 

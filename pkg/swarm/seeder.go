@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/anacrolix/torrent"
+	"github.com/luna-hpc/luna/pkg/swarm/exchange"
 )
 
 // SeederConfig says what a head's seeder works with.
@@ -42,10 +42,10 @@ type Wanted struct {
 // Seeder offers the segments of many torrents on one port. It offers a piece only after it has
 // hashed it since it started, and takes it back when its file changes or goes.
 type Seeder struct {
-	cfg    SeederConfig
-	client *torrent.Client
-	wake   chan struct{} // the set of torrents has changed
-	done   chan struct{} // closed when Run ends
+	cfg  SeederConfig
+	host *exchange.Host
+	wake chan struct{} // the set of torrents has changed
+	done chan struct{} // closed when Run ends
 
 	mu       sync.Mutex
 	torrents map[InfoHash]*seeded
@@ -64,20 +64,19 @@ func NewSeeder(cfg SeederConfig) (*Seeder, error) {
 	if cfg.Recheck == 0 {
 		cfg.Recheck = 30 * time.Second
 	}
-	lim := limits{peers: cfg.Peers, dials: 20, halfOpen: 50, pieceJobs: 1}
-	cl, err := newClient(cfg.Listen, lim, torrent.Callbacks{}, cfg.Log)
+	host, err := exchange.Listen(exchange.Config{Kind: exchange.Head, Listen: cfg.Listen, Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}
-	return &Seeder{cfg: cfg, client: cl, wake: make(chan struct{}, 1), done: make(chan struct{}),
+	return &Seeder{cfg: cfg, host: host, wake: make(chan struct{}, 1), done: make(chan struct{}),
 		torrents: map[InfoHash]*seeded{}}, nil
 }
 
 // Port returns the port that peers connect to.
-func (s *Seeder) Port() uint16 { return uint16(s.client.LocalPort()) }
+func (s *Seeder) Port() uint16 { return s.host.Port() }
 
 // PeerID returns the id that the seeder has among peers (BEP 3).
-func (s *Seeder) PeerID() [20]byte { return s.client.PeerID() }
+func (s *Seeder) PeerID() [20]byte { return s.host.PeerID() }
 
 // Run checks segments and offers them until ctx ends, then closes the port. It runs once.
 func (s *Seeder) Run(ctx context.Context) error {
@@ -88,6 +87,8 @@ func (s *Seeder) Run(ctx context.Context) error {
 		s.join(ctx, t)
 	}
 	s.mu.Unlock()
+	ended := make(chan error, 1)
+	go func() { ended <- s.host.Run(ctx) }()
 	for ctx.Err() == nil {
 		s.checkAll(ctx)
 		select {
@@ -105,7 +106,11 @@ func (s *Seeder) Run(ctx context.Context) error {
 	cancel()
 	s.members.Wait()
 	close(s.done)
-	return errors.Join(s.client.Close()...)
+	err := <-ended
+	for _, t := range s.inOrder() {
+		t.store.close()
+	}
+	return err
 }
 
 // Set makes the seeder have the wanted torrents and no others. It may be called at any time, as
@@ -154,14 +159,11 @@ func (s *Seeder) add(hash InfoHash, w Wanted) error {
 		return fmt.Errorf("torrent %s: the file is of torrent %s", hash, l.hash)
 	}
 	t := newSeeded(s.cfg.Dir, l, w, s.cfg.Log)
-	t.torrent, _ = s.client.AddTorrentOpt(torrent.AddTorrentOpts{
-		InfoHash: hash, InfoBytes: l.infoBytes, Storage: t.store, DisallowDataDownload: !w.Fetch,
-	})
-	if t.torrent.Info() == nil {
-		t.torrent.Drop()
-		return fmt.Errorf("torrent %s: the library does not take it", hash)
+	t.torrent, err = s.host.Add(exchange.TorrentConfig{Hash: hash, Count: l.pieces(), PieceLength: l.pieceLength,
+		Pieces: t.store, Peers: s.cfg.Peers, Failed: t.writeFailed})
+	if err != nil {
+		return fmt.Errorf("torrent %s: %w", hash, err)
 	}
-	t.torrent.SetOnWriteChunkError(t.writeFailed)
 	s.torrents[hash] = t
 	if s.running != nil {
 		s.join(s.running, t)
@@ -169,13 +171,13 @@ func (s *Seeder) add(hash InfoHash, w Wanted) error {
 	return nil
 }
 
-// join starts what works for one torrent besides the library; s.mu is held.
+// join starts what works for one torrent besides the exchange; s.mu is held.
 func (s *Seeder) join(ctx context.Context, t *seeded) {
 	ctx, t.cancel = context.WithCancel(ctx)
 	s.members.Go(func() { t.finishSegments(ctx) })
 	one := announcer{
-		local: s.cfg.Listen.Addr(), torrent: t.torrent, client: s.client, log: s.cfg.Log,
-		counts: func() (int64, int64, int64) { return t.sent(), 0, t.store.size() - t.store.completed() },
+		local: s.cfg.Listen.Addr(), hash: t.store.hash, host: s.host, torrent: t.torrent, log: s.cfg.Log,
+		counts: func() (int64, int64, int64) { return t.torrent.Sent(), 0, t.store.size() - t.store.completed() },
 	}
 	trackers := t.wanted.Trackers
 	s.members.Go(func() { announceAll(ctx, trackers, one) })

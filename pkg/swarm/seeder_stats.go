@@ -32,7 +32,7 @@ func (s *Seeder) Torrents() []SeededTorrent {
 	defer s.mu.Unlock()
 	list := make([]SeededTorrent, 0, len(s.torrents))
 	for hash, t := range s.torrents {
-		list = append(list, SeededTorrent{InfoHash: hash, Sent: t.sent(), Peers: t.torrent.Stats().ActivePeers,
+		list = append(list, SeededTorrent{InfoHash: hash, Sent: t.torrent.Sent(), Peers: t.torrent.Peers(),
 			Size: t.store.size(), Offered: t.store.completed()})
 	}
 	slices.SortFunc(list, func(a, b SeededTorrent) int { return compareHashes(a.InfoHash, b.InfoHash) })

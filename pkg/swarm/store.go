@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+
+	"github.com/luna-hpc/luna/pkg/swarm/exchange"
 )
 
 // store keeps the segments of one torrent in a directory. A segment that is not whole yet has
@@ -22,13 +24,8 @@ type store struct {
 	dir string
 	// written is called when the last piece of a segment that was being written is done. It must not block.
 	written func(seg int)
-	// received is called for each piece that came from peers and was found right; it may be nil.
-	received func(piece int)
 
-	// progress holds a token after a piece was done.
-	progress chan struct{}
-
-	pieceLocks []sync.Mutex // a piece is written or hashed, never both
+	pieceLocks []sync.Mutex // a piece is written once
 	done       []atomic.Bool
 	segs       []segmentState
 }
@@ -44,13 +41,10 @@ type segmentState struct {
 	damaged atomic.Bool
 }
 
-var (
-	errSealed     = errors.New("the segment is not to be written")
-	errWrongPiece = errors.New("wrong piece")
-)
+var errSealed = errors.New("the segment is not to be written")
 
 func newStore(dir string, l *layout, written func(seg int)) *store {
-	s := &store{layout: l, dir: dir, written: written, progress: make(chan struct{}, 1),
+	s := &store{layout: l, dir: dir, written: written,
 		pieceLocks: make([]sync.Mutex, l.pieces()), done: make([]atomic.Bool, l.pieces()),
 		segs: make([]segmentState, len(l.segments))}
 	for i, seg := range l.segments {
@@ -132,11 +126,10 @@ func (s *store) closeIdle() {
 	}
 }
 
-// close closes all files; a late use opens one again.
-func (s *store) close() error {
+// close closes all files.
+func (s *store) close() {
 	s.closeIdle()
 	s.closeIdle() // the first call took back the marks
-	return nil
 }
 
 // setSealed says whether a segment is read from <hex>, and that its file may be another one now.
@@ -165,8 +158,8 @@ func (s *store) seal(seg int) error {
 	return nil
 }
 
-// readAt reads from one piece; off counts from its beginning.
-func (s *store) readAt(piece int, b []byte, off int64) (n int, err error) {
+// ReadAt reads from one piece; off counts from its beginning.
+func (s *store) ReadAt(piece int, b []byte, off int64) (n int, err error) {
 	err = s.use(s.find(piece), false, func(f *os.File) error {
 		n, err = f.ReadAt(b, s.offset(piece)+off)
 		return err
@@ -174,51 +167,30 @@ func (s *store) readAt(piece int, b []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// writeAt writes a part of one piece, unless that is done.
-func (s *store) writeAt(piece int, b []byte, off int64) (int, error) {
-	s.pieceLocks[piece].Lock()
-	defer s.pieceLocks[piece].Unlock()
-	if s.done[piece].Load() {
-		return len(b), nil
-	}
-	return s.write(piece, b, off)
-}
-
-func (s *store) write(piece int, b []byte, off int64) (n int, err error) {
+func (s *store) write(piece int, b []byte) error {
 	seg := s.find(piece)
-	err = s.use(seg, true, func(f *os.File) error {
-		n, err = f.WriteAt(b, s.offset(piece)+off)
+	err := s.use(seg, true, func(f *os.File) error {
+		_, err := f.WriteAt(b, s.offset(piece))
 		return err
 	})
 	if err != nil {
-		return n, fmt.Errorf("write segment %s: %w", s.segments[seg].hex, err)
+		return fmt.Errorf("write segment %s: %w", s.segments[seg].hex, err)
 	}
-	return n, nil
+	return nil
 }
 
-// copyTo writes a piece to w as it is now, for hashing.
-func (s *store) copyTo(piece int, w io.Writer) (n int64, err error) {
-	s.pieceLocks[piece].Lock()
-	defer s.pieceLocks[piece].Unlock()
-	err = s.use(s.find(piece), false, func(f *os.File) error {
-		n, err = io.Copy(w, io.NewSectionReader(f, s.offset(piece), s.pieceLength))
-		return err
-	})
-	return n, err
-}
-
-// put checks a whole piece, writes it and marks it done. A piece that is wrong changes nothing.
-func (s *store) put(piece int, data []byte) error {
-	if want := s.sum(piece); sha1.Sum(data) != want {
+// Put checks a whole piece, writes it and marks it done. A piece that is wrong changes nothing.
+func (s *store) Put(piece int, data []byte) error {
+	if got, want := sha1.Sum(data), s.sum(piece); got != want {
 		return fmt.Errorf("%w: piece %d, of segment %s: SHA-1 is %x, should be %x",
-			errWrongPiece, piece, s.segments[s.find(piece)].hex, sha1.Sum(data), want)
+			exchange.ErrWrongPiece, piece, s.segments[s.find(piece)].hex, got, want)
 	}
 	s.pieceLocks[piece].Lock()
 	defer s.pieceLocks[piece].Unlock()
 	if s.done[piece].Load() {
 		return nil
 	}
-	if _, err := s.write(piece, data, 0); err != nil {
+	if err := s.write(piece, data); err != nil {
 		return err
 	}
 	s.markDone(piece)
@@ -229,10 +201,6 @@ func (s *store) put(piece int, data []byte) error {
 func (s *store) markDone(piece int) {
 	if s.done[piece].Swap(true) {
 		return
-	}
-	select {
-	case s.progress <- struct{}{}:
-	default:
 	}
 	seg := s.find(piece)
 	if s.segs[seg].left.Add(-1) == 0 && !s.isSealed(seg) {

@@ -1,0 +1,123 @@
+package exchange
+
+import (
+	"fmt"
+	"time"
+
+	pp "github.com/anacrolix/torrent/peer_protocol"
+)
+
+// read hears a peer until the connection ends, or it says what nobody should.
+func (p *peer) read() error {
+	r := newReader(&thrifty{TCPConn: p.conn}, p.t.shape)
+	for {
+		m, err := r.next()
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		p.heard.Store(now.UnixNano())
+		whole, err := p.hear(&m, now)
+		release(&m)
+		if err != nil {
+			return err
+		}
+		if whole != nil {
+			p.t.keep(whole)
+		}
+	}
+}
+
+// hear takes in one message. It returns a piece that is whole by it.
+func (p *peer) hear(m *pp.Message, now time.Time) (whole *transfer, err error) {
+	t := p.t
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p.closed {
+		return nil, errDropped
+	}
+	if !p.met {
+		p.met = true
+		p.begin(m, now)
+	}
+	switch m.Type {
+	case pp.Choke:
+		p.choking = true
+		p.dropTransfers()
+		t.schedule(now)
+	case pp.Unchoke:
+		p.choking = false
+		t.schedule(now)
+	case pp.Have:
+		p.heardHave(int(m.Index), now)
+	case pp.Request:
+		return nil, p.ask(blockOf(m))
+	case pp.Cancel:
+		p.unask(blockOf(m))
+	case pp.Piece:
+		return p.receive(m, now)
+	}
+	return nil, nil // what is not of BEP 3, and whether it is interested, does not matter
+}
+
+// begin takes in the first message, which tells what a peer has; t.mu is held.
+func (p *peer) begin(m *pp.Message, now time.Time) {
+	t := p.t
+	if m.Type == pp.Bitfield {
+		for i, has := range m.Bitfield {
+			if has && i < t.pieces {
+				p.has.add(i)
+				t.holders[i]++
+			}
+		}
+	}
+	if t.offersTo(p) {
+		t.offers.join(p, p.has, now)
+		t.offer(now)
+	}
+	t.schedule(now)
+}
+
+func (p *peer) heardHave(piece int, now time.Time) {
+	t := p.t
+	if !p.has.has(piece) {
+		p.has.add(piece)
+		t.holders[piece]++
+	}
+	if t.offersTo(p) {
+		t.offers.got(p, piece, now)
+		t.offer(now)
+		t.schedule(now)
+		return
+	}
+	// What a head tells a node, it tells that one alone.
+	if p.kind == Head && t.host.cfg.Kind == Node && t.wantable.has(piece) && !t.paused && !p.choking {
+		p.alone = time.Time{}
+		p.request(piece, now)
+		return
+	}
+	t.schedule(now)
+}
+
+// ask queues a block that a peer wants; t.mu is held.
+func (p *peer) ask(k block) error {
+	if !p.t.have.has(int(k.piece)) {
+		return nil // BEP 3 has no word for no
+	}
+	if len(p.asked) >= maxAsked {
+		return fmt.Errorf("it asks for more than %d blocks at once", maxAsked)
+	}
+	p.asked = append(p.asked, k)
+	wake(p.t.host.line.join(p, time.Now()))
+	return nil
+}
+
+// unask takes back a request; t.mu is held.
+func (p *peer) unask(k block) {
+	for i, other := range p.asked {
+		if other == k {
+			p.asked = append(p.asked[:i], p.asked[i+1:]...)
+			return
+		}
+	}
+}

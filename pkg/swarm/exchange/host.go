@@ -1,0 +1,190 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/anacrolix/torrent/metainfo"
+	pp "github.com/anacrolix/torrent/peer_protocol"
+)
+
+const (
+	served           = 4 // peers at a time
+	servePatience    = 2 * time.Second
+	handshakeTimeout = 10 * time.Second
+	dialTimeout      = 5 * time.Second
+	maxGreeting      = 256 // connections that came and have not said what they want
+	acceptPause      = 50 * time.Millisecond
+)
+
+// Config says what a host is.
+type Config struct {
+	// Kind is what others see in the host.
+	Kind Kind
+	// Listen is the port of peers; the zero address is all addresses. It is dialled from there, too.
+	Listen netip.AddrPort
+	Log    *slog.Logger
+}
+
+// Host exchanges many torrents on one port.
+type Host struct {
+	cfg    Config
+	id     [20]byte
+	ln     *net.TCPListener
+	line   *line[*peer]
+	ctx    context.Context // of all that works for it
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	greet  chan struct{} // room for connections that have not said what they want
+
+	mu       sync.Mutex
+	torrents map[metainfo.Hash]*Torrent
+}
+
+// Listen opens the port of a host. Peers are let in once Run runs.
+func Listen(cfg Config) (*Host, error) {
+	addr := ""
+	if a := cfg.Listen.Addr(); a.IsValid() && !a.IsUnspecified() {
+		addr = a.String()
+	}
+	ln, err := net.Listen("tcp", net.JoinHostPort(addr, strconv.Itoa(int(cfg.Listen.Port()))))
+	if err != nil {
+		return nil, fmt.Errorf("listen for peers on port %d: %w", cfg.Listen.Port(), err)
+	}
+	h := &Host{cfg: cfg, id: NewPeerID(cfg.Kind), ln: ln.(*net.TCPListener), line: newLine[*peer](served, servePatience),
+		greet: make(chan struct{}, maxGreeting), torrents: map[metainfo.Hash]*Torrent{}}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	return h, nil
+}
+
+// Port returns the port that peers connect to.
+func (h *Host) Port() uint16 { return uint16(h.ln.Addr().(*net.TCPAddr).Port) }
+
+// PeerID returns the id that the host has among peers (BEP 3).
+func (h *Host) PeerID() [20]byte { return h.id }
+
+// Run lets peers in until ctx ends, then drops all torrents and closes the port.
+func (h *Host) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, h.cancel)
+	defer stop()
+	h.work.Go(func() { h.accept(h.ctx) })
+	h.work.Go(func() { h.sweep(h.ctx) })
+	<-h.ctx.Done()
+	return h.Close()
+}
+
+// Close drops all torrents, closes the port and waits for all that works.
+func (h *Host) Close() error {
+	h.cancel()
+	err := h.ln.Close()
+	h.mu.Lock()
+	var all []*Torrent
+	for _, t := range h.torrents {
+		all = append(all, t)
+	}
+	h.mu.Unlock()
+	for _, t := range all {
+		t.Drop()
+	}
+	h.work.Wait()
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// accept lets peers in.
+func (h *Host) accept(ctx context.Context) {
+	for ctx.Err() == nil {
+		c, err := h.ln.AcceptTCP()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			h.cfg.Log.Warn("peers cannot connect", "err", err)
+			select {
+			case <-time.After(acceptPause):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		select {
+		case h.greet <- struct{}{}:
+			h.work.Go(func() { h.welcome(c) })
+		default:
+			_ = c.Close() // too many at once
+		}
+	}
+}
+
+// welcome hears which torrent a peer wants.
+func (h *Host) welcome(c *net.TCPConn) {
+	stop := context.AfterFunc(h.ctx, func() { _ = c.Close() })
+	defer stop()
+	res, err := h.handshake(c, nil)
+	<-h.greet
+	h.mu.Lock()
+	t := h.torrents[res.Hash]
+	h.mu.Unlock()
+	if err != nil || t == nil {
+		_ = c.Close()
+		return
+	}
+	t.meet(c, res.PeerID, netip.AddrPort{})
+}
+
+// handshake says who we are and hears who is there. With a nil hash the peer names the torrent first.
+func (h *Host) handshake(c *net.TCPConn, hash *metainfo.Hash) (pp.HandshakeResult, error) {
+	if err := c.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return pp.HandshakeResult{}, err
+	}
+	res, err := pp.Handshake(h.ctx, c, hash, h.id, pp.PeerExtensionBits{})
+	if err != nil {
+		return res, err
+	}
+	return res, c.SetDeadline(time.Time{})
+}
+
+// dial connects to a peer of a torrent.
+func (h *Host) dial(ctx context.Context, hash metainfo.Hash, at netip.AddrPort) (*net.TCPConn, [20]byte, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	if a := h.cfg.Listen.Addr(); a.IsValid() && !a.IsUnspecified() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
+	}
+	c, err := d.DialContext(ctx, "tcp", at.String())
+	if err != nil {
+		return nil, [20]byte{}, err
+	}
+	tcp := c.(*net.TCPConn)
+	stop := context.AfterFunc(ctx, func() { _ = tcp.Close() })
+	res, err := h.handshake(tcp, &hash)
+	stop()
+	if err == nil && res.Hash != hash {
+		err = fmt.Errorf("it has torrent %s", res.Hash)
+	}
+	if err != nil {
+		return nil, [20]byte{}, errors.Join(err, tcp.Close())
+	}
+	return tcp, res.PeerID, nil
+}
+
+// sweep takes the turn from those who do not take what they asked for.
+func (h *Host) sweep(ctx context.Context) {
+	tick := time.NewTicker(servePatience / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			wake(h.line.sweep(now))
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package exchange
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+
+	pp "github.com/anacrolix/torrent/peer_protocol"
+)
+
+// readBuffer is how much is read ahead from a connection; blocks pass it by.
+const readBuffer = 4 << 10
+
+// blocks has buffers for the data of piece messages.
+var blocks = sync.Pool{New: func() any { b := make([]byte, BlockSize); return &b }}
+
+// shape is what the messages of a torrent must fit.
+type shape struct {
+	pieces int
+	length int64 // of a piece, in bytes
+}
+
+// reader reads the messages of one peer. It allocates no more than a torrent's messages can need,
+// whatever length the peer names.
+type reader struct {
+	shape
+	dec   pp.Decoder
+	begun bool // a message was read; a bitfield can only be the first
+}
+
+func newReader(r io.Reader, s shape) *reader {
+	longest := max(9+BlockSize, 1+(s.pieces+7)/8)
+	return &reader{shape: s, dec: pp.Decoder{R: bufio.NewReaderSize(r, readBuffer), Pool: &blocks, MaxLength: pp.Integer(longest)}}
+}
+
+// next returns the next message that says something. What does not fit the torrent is an error.
+// The data of a piece message goes back by release.
+func (r *reader) next() (m pp.Message, err error) {
+	for {
+		m = pp.Message{}
+		if err := r.dec.Decode(&m); err != nil {
+			return m, err
+		}
+		if !m.Keepalive {
+			break
+		}
+	}
+	if err := r.check(&m); err != nil {
+		release(&m)
+		return m, err
+	}
+	r.begun = true
+	return m, nil
+}
+
+// release gives back the buffer of a piece message.
+func release(m *pp.Message) {
+	if cap(m.Piece) >= BlockSize {
+		b := m.Piece[:BlockSize]
+		blocks.Put(&b)
+	}
+	m.Piece = nil
+}
+
+func (r *reader) check(m *pp.Message) error {
+	switch m.Type {
+	case pp.Have:
+		if int64(m.Index) >= int64(r.pieces) {
+			return fmt.Errorf("has piece %d of %d", m.Index, r.pieces)
+		}
+	case pp.Bitfield:
+		return r.checkBitfield(m.Bitfield)
+	case pp.Request, pp.Cancel:
+		return r.checkBlock(m.Type, m.Index, m.Begin, int64(m.Length))
+	case pp.Piece:
+		return r.checkBlock(m.Type, m.Index, m.Begin, int64(len(m.Piece)))
+	}
+	return nil
+}
+
+func (r *reader) checkBitfield(b []bool) error {
+	if r.begun {
+		return fmt.Errorf("bitfield is not the first message")
+	}
+	if len(b) != (r.pieces+7)/8*8 {
+		return fmt.Errorf("bitfield has %d bits for %d pieces", len(b), r.pieces)
+	}
+	for _, spare := range b[r.pieces:] {
+		if spare {
+			return fmt.Errorf("bitfield has pieces beyond the last")
+		}
+	}
+	return nil
+}
+
+func (r *reader) checkBlock(t pp.MessageType, piece, begin pp.Integer, length int64) error {
+	if int64(piece) >= int64(r.pieces) || length < 1 || length > BlockSize || int64(begin)+length > r.length {
+		return fmt.Errorf("%s of %d bytes at %d of piece %d", t, length, begin, piece)
+	}
+	return nil
+}
+
+// put appends a message to what goes out.
+func put(out *bytes.Buffer, m pp.Message) {
+	_ = m.WriteTo(out) // a buffer takes everything
+}
+
+// pieceHeader is the length of what stands before the data of a piece message.
+const pieceHeader = 13
+
+// putPieceHeader writes what stands before a block's data into b.
+func putPieceHeader(b []byte, k block) {
+	binary.BigEndian.PutUint32(b, uint32(9+k.length))
+	b[4] = byte(pp.Piece)
+	binary.BigEndian.PutUint32(b[5:], uint32(k.piece))
+	binary.BigEndian.PutUint32(b[9:], uint32(k.begin))
+}
+
+// block is a part of a piece that is asked for.
+type block struct{ piece, begin, length int32 }
+
+func blockOf(m *pp.Message) block {
+	return block{int32(m.Index), int32(m.Begin), int32(m.Length)}
+}
+
+func (k block) message(t pp.MessageType) pp.Message {
+	return pp.Message{Type: t, Index: pp.Integer(k.piece), Begin: pp.Integer(k.begin), Length: pp.Integer(k.length)}
+}

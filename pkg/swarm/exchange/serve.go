@@ -1,0 +1,120 @@
+package exchange
+
+import (
+	"fmt"
+	"time"
+
+	pp "github.com/anacrolix/torrent/peer_protocol"
+)
+
+const (
+	// keepAlive is how long a connection may be without a message.
+	keepAlive = time.Minute
+	// serveBlocks is how many blocks are written at once.
+	serveBlocks = 4
+)
+
+// load is what a peer is sent next.
+type load struct {
+	buf    []byte // messages
+	blocks []block
+	last   bool // of a turn
+}
+
+// write sends a peer what there is to say, and serves it when its turn comes, until the
+// connection is closed.
+func (p *peer) write() {
+	var l load
+	silence := time.NewTimer(keepAlive)
+	defer silence.Stop()
+	for {
+		p.take(&l)
+		if len(l.buf) == 0 && len(l.blocks) == 0 {
+			silence.Reset(keepAlive)
+			select {
+			case <-p.wake:
+				continue
+			case <-silence.C:
+				l.buf = append(l.buf, pp.Message{Keepalive: true}.MustMarshalBinary()...)
+			case <-p.gone:
+				return
+			}
+		}
+		if err := p.send(&l); err != nil {
+			p.t.mu.Lock()
+			p.close(err) // the reader notices
+			p.t.mu.Unlock()
+			return
+		}
+	}
+}
+
+// take gathers what is to be sent next.
+func (p *peer) take(l *load) {
+	t := p.t
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l.blocks = l.blocks[:0]
+	if t.host.line.serves(p) {
+		p.takeBlocks(l)
+	}
+	if p.tellNow || p.out.Len() > 0 || len(l.blocks) > 0 {
+		p.tellHaves()
+	}
+	l.buf = append(l.buf[:0], p.out.Bytes()...)
+	p.out.Reset()
+}
+
+// takeBlocks takes blocks of one piece from those that are asked for; t.mu is held.
+func (p *peer) takeBlocks(l *load) {
+	for len(p.asked) > 0 && len(l.blocks) < serveBlocks {
+		k := p.asked[0]
+		if len(l.blocks) > 0 && k.piece != l.blocks[0].piece {
+			break
+		}
+		p.asked = p.asked[1:]
+		if p.t.have.has(int(k.piece)) {
+			l.blocks = append(l.blocks, k)
+		}
+	}
+	l.last = len(p.asked) == 0 || len(l.blocks) > 0 && p.asked[0].piece != l.blocks[0].piece
+	if len(l.blocks) == 0 {
+		p.turnOver()
+	}
+}
+
+// turnOver lets the next peer be served; this one stands in line again if it wants more. t.mu is held.
+func (p *peer) turnOver() {
+	now := time.Now()
+	wake(p.t.host.line.leave(p, now))
+	if len(p.asked) > 0 && !p.closed {
+		wake(p.t.host.line.join(p, now))
+	}
+}
+
+// send writes a load.
+func (p *peer) send(l *load) error {
+	for _, k := range l.blocks {
+		at := len(l.buf)
+		l.buf = append(l.buf, make([]byte, pieceHeader+k.length)...)
+		putPieceHeader(l.buf[at:], k)
+		if _, err := p.t.cfg.Pieces.ReadAt(int(k.piece), l.buf[at+pieceHeader:], int64(k.begin)); err != nil {
+			err = fmt.Errorf("piece %d cannot be read: %w", k.piece, err)
+			p.t.host.cfg.Log.Warn("a peer is not served", "peer", p.addr, "err", err)
+			return err
+		}
+		p.t.sent.Add(int64(k.length))
+	}
+	p.writing.Store(time.Now().UnixNano())
+	_, err := p.conn.Write(l.buf)
+	p.writing.Store(0)
+	if err != nil || len(l.blocks) == 0 {
+		return err
+	}
+	if !p.t.host.line.took(p, time.Now()) || l.last {
+		p.t.mu.Lock()
+		p.turnOver()
+		p.t.mu.Unlock()
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package exchange
+
+import (
+	"time"
+
+	pp "github.com/anacrolix/torrent/peer_protocol"
+)
+
+// Pieces that came are told together: to heads, which only count, later than to others.
+const (
+	gatherHaves     = 20 * time.Millisecond
+	gatherHeadHaves = 200 * time.Millisecond
+)
+
+// offersTo tells whether a peer is told of pieces by offers alone.
+func (t *Torrent) offersTo(p *peer) bool { return t.offers != nil && p.kind == Node }
+
+// offer makes the offers that can be made now; t.mu is held.
+func (t *Torrent) offer(now time.Time) {
+	for {
+		p, piece, ok := t.offers.next(now)
+		if !ok {
+			return
+		}
+		p.offer(piece)
+	}
+}
+
+// offerMore makes the offers beyond once; t.mu is held.
+func (t *Torrent) offerMore(now time.Time) {
+	for {
+		p, piece, ok := t.offers.another(now)
+		if !ok {
+			return
+		}
+		p.offer(piece)
+	}
+}
+
+func (p *peer) offer(piece int) {
+	p.offered.add(piece)
+	p.say(haveMessage(piece))
+}
+
+func haveMessage(piece int) pp.Message { return pp.Message{Type: pp.Have, Index: pp.Integer(piece)} }
+
+// tell lets peers know soon that a piece came; the head that offered it at once. t.mu is held.
+func (t *Torrent) tell(piece int) {
+	for _, p := range t.peers {
+		if p.kind == Head && p.has.has(piece) && !t.offersTo(p) {
+			p.tellNow = true
+			p.poke()
+		}
+	}
+	t.tellLater(Node, gatherHaves)
+	t.tellLater(Foreign, gatherHaves)
+	t.tellLater(Head, gatherHeadHaves)
+}
+
+func (t *Torrent) tellLater(k Kind, after time.Duration) {
+	if t.telling[k] {
+		return
+	}
+	t.telling[k] = true
+	t.work.Add(1)
+	time.AfterFunc(after, func() {
+		defer t.work.Done()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.telling[k] = false
+		for _, p := range t.peers {
+			if p.kind == k && p.told < len(t.came) && !t.offersTo(p) {
+				p.tellNow = true
+				p.poke()
+			}
+		}
+	})
+}
+
+// tellHaves queues what a peer was not told of yet; t.mu is held.
+func (p *peer) tellHaves() {
+	p.tellNow = false
+	if p.t.offersTo(p) {
+		return
+	}
+	for _, piece := range p.t.came[p.told:] {
+		put(&p.out, haveMessage(int(piece)))
+	}
+	p.told = len(p.t.came)
+}
+
+// tellInterest says to all whether there is something that we want; t.mu is held.
+func (t *Torrent) tellInterest() {
+	for _, p := range t.peers {
+		p.tellInterest()
+	}
+}
+
+func (p *peer) tellInterest() {
+	if want := !p.t.missing.empty(); want != p.interested {
+		p.interested = want
+		m := pp.Message{Type: pp.NotInterested}
+		if want {
+			m.Type = pp.Interested
+		}
+		p.say(m)
+	}
+}
