@@ -36,9 +36,12 @@ func (p *peer) hear(m *pp.Message, now time.Time) (whole *transfer, err error) {
 	if p.closed {
 		return nil, errDropped
 	}
+	if m.Type == pp.Bitfield {
+		p.heardBitfield(m.Bitfield, now) // aria2 sends another one later
+	}
 	if !p.met {
 		p.met = true
-		p.begin(m, now)
+		p.begin(now)
 	}
 	switch m.Type {
 	case pp.Choke:
@@ -60,17 +63,30 @@ func (p *peer) hear(m *pp.Message, now time.Time) (whole *transfer, err error) {
 	return nil, nil // what is not of BEP 3, and whether it is interested, does not matter
 }
 
-// begin takes in the first message, which tells what a peer has; t.mu is held.
-func (p *peer) begin(m *pp.Message, now time.Time) {
-	t := p.t
-	if m.Type == pp.Bitfield {
-		for i, has := range m.Bitfield {
-			if has && i < t.pieces {
-				p.has.add(i)
-				t.holders[i]++
-			}
+func (p *peer) heardBitfield(has []bool, now time.Time) {
+	for piece, has := range has {
+		if has {
+			p.note(piece, now)
 		}
 	}
+	p.t.schedule(now)
+}
+
+// note takes in that a peer has a piece; t.mu is held.
+func (p *peer) note(piece int, now time.Time) {
+	t := p.t
+	if !p.has.has(piece) {
+		p.has.add(piece)
+		t.holders[piece]++
+	}
+	if t.offersTo(p) {
+		t.offers.got(p, piece, now)
+	}
+}
+
+// begin takes in that a peer has said something, and with it what it has; t.mu is held.
+func (p *peer) begin(now time.Time) {
+	t := p.t
 	if t.offersTo(p) {
 		t.offers.join(p, p.has, now)
 		t.offer(now)
@@ -80,12 +96,8 @@ func (p *peer) begin(m *pp.Message, now time.Time) {
 
 func (p *peer) heardHave(piece int, now time.Time) {
 	t := p.t
-	if !p.has.has(piece) {
-		p.has.add(piece)
-		t.holders[piece]++
-	}
+	p.note(piece, now)
 	if t.offersTo(p) {
-		t.offers.got(p, piece, now)
 		t.offer(now)
 		t.schedule(now)
 		return

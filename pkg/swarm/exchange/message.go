@@ -27,8 +27,7 @@ type shape struct {
 // whatever length the peer names.
 type reader struct {
 	shape
-	dec   pp.Decoder
-	begun bool // a message was read; a bitfield can only be the first
+	dec pp.Decoder
 }
 
 func newReader(r io.Reader, s shape) *reader {
@@ -52,7 +51,6 @@ func (r *reader) next() (m pp.Message, err error) {
 		release(&m)
 		return m, err
 	}
-	r.begun = true
 	return m, nil
 }
 
@@ -82,9 +80,6 @@ func (r *reader) check(m *pp.Message) error {
 }
 
 func (r *reader) checkBitfield(b []bool) error {
-	if r.begun {
-		return fmt.Errorf("bitfield is not the first message")
-	}
 	if len(b) != (r.pieces+7)/8*8 {
 		return fmt.Errorf("bitfield has %d bits for %d pieces", len(b), r.pieces)
 	}
