@@ -4,54 +4,53 @@ import (
 	"fmt"
 	"syscall"
 	"testing"
-
-	"github.com/luna-hpc/luna/pkg/swarm"
+	"time"
 )
 
-// BenchmarkSwarm lets nodes on loopback fetch 64 MB together. It reports the processor time of
-// everybody, head included, per GB and node, and what the head sent over the payload's size.
+// BenchmarkSwarm lets nodes, each a process in a namespace with a shaped link, fetch a payload
+// together. It reports the time of the last node over size ÷ link, what the head's interface has
+// sent over the size, and processor seconds of all processes per GB and node. It needs root and
+// iproute2:
+//
+//	go test -run '^$' -bench Swarm -benchtime 1x ./pkg/swarm
 func BenchmarkSwarm(b *testing.B) {
-	for _, count := range []int{1, 4, 8} {
-		b.Run(fmt.Sprintf("nodes=%d", count), func(b *testing.B) {
-			dir := b.TempDir()
-			p := newPayload(b, dir, 30, 512, 512)
-			var fromHead int64
-			before := processorSeconds(b)
+	for _, c := range []struct{ nodes, mbit, length, pieces int }{
+		{1, 100, 64 << 10, 1536},
+		{8, 20, 64 << 10, 1536},
+		{24, 8, 64 << 10, 896},
+		{72, 3, 16 << 10, 1280},
+	} {
+		b.Run(fmt.Sprintf("nodes=%d/mbit=%d", c.nodes, c.mbit), func(b *testing.B) {
 			for b.Loop() {
-				fromHead += fetchTogether(b, dir, p, count)
+				together(b, c.nodes, c.mbit, c.length, c.pieces)
 			}
-			spent := processorSeconds(b) - before
-			b.ReportMetric(spent/float64(b.N)/float64(count)/(float64(p.size)/1e9), "cpu-s/GB/node")
-			b.ReportMetric(float64(fromHead)/float64(b.N)/float64(p.size), "head×size")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
 }
 
-func fetchTogether(b *testing.B, dir string, p payload, count int) (fromHead int64) {
-	h := newHead(b, dir, p)
-	h.offers(b, p, p.size)
-	var nodes []*node
-	for i := range count {
-		nodes = append(nodes, h.boot(b, fmt.Sprintf("127.0.0.%d", i+2), p, func(c *swarm.DownloadConfig) { c.Dir = b.TempDir() }))
+func together(b *testing.B, nodes, mbit, length, pieces int) {
+	r := newSwitchroom(b, fmt.Sprintf("%dmbit", mbit), length, pieces/3, pieces/3, pieces-2*(pieces/3))
+	head := r.head()
+	list := r.nodes(nodes)
+	before := head.sent()
+	start := time.Now()
+	begin(list)
+	allComplete(list, 10*time.Minute)
+	var last time.Duration
+	for _, m := range list {
+		last = max(last, m.done.get().Sub(start))
 	}
-	for _, n := range nodes {
-		fromHead += n.complete(b).FromHead
+	sent := head.sent() - before
+	var spent float64
+	for _, m := range append(list, head) {
+		m.end()
+		u := m.cmd.ProcessState.SysUsage().(*syscall.Rusage)
+		spent += float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 	}
-	for _, n := range nodes {
-		if err := n.stop(); err != nil {
-			b.Error(err)
-		}
-	}
-	h.stop()
-	return fromHead
-}
-
-func processorSeconds(b *testing.B) float64 {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+	size := float64(r.payload.size)
+	bound := size * 8 / (float64(mbit) * 1e6)
+	b.ReportMetric(last.Seconds()/bound, "×bound")
+	b.ReportMetric(float64(sent)/size, "head×size")
+	b.ReportMetric(spent/float64(nodes)/(size/1e9), "cpu-s/GB/node")
 }

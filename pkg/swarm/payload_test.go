@@ -31,8 +31,14 @@ type payload struct {
 // newPayload makes segments of the given numbers of pieces. The same seed gives the same segments.
 func newPayload(t testing.TB, dir string, seed uint64, pieces ...int) payload {
 	t.Helper()
+	return newPayloadOf(t, dir, pieceLength, seed, pieces...)
+}
+
+// newPayloadOf makes one of pieces of another length.
+func newPayloadOf(t testing.TB, dir string, pieceLength int, seed uint64, pieces ...int) payload {
+	t.Helper()
 	p := payload{dir: dir}
-	info := metainfo.Info{Name: "luna", PieceLength: pieceLength}
+	info := metainfo.Info{Name: "luna", PieceLength: int64(pieceLength)}
 	var all bytes.Buffer
 	src := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
 	for _, n := range pieces {
@@ -47,7 +53,7 @@ func newPayload(t testing.TB, dir string, seed uint64, pieces ...int) payload {
 	}
 	p.size = int64(all.Len())
 	var err error
-	if info.Pieces, err = metainfo.GeneratePieces(&all, pieceLength, nil); err != nil {
+	if info.Pieces, err = metainfo.GeneratePieces(&all, int64(pieceLength), nil); err != nil {
 		t.Fatal(err)
 	}
 	infoBytes := marshal(t, info)

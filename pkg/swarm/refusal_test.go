@@ -31,15 +31,20 @@ func (p payload) misnamed(t testing.TB) payload {
 
 func (p *payload) info(t testing.TB) (metainfo.Info, swarm.InfoHash) {
 	t.Helper()
-	var mi metainfo.MetaInfo
-	if err := bencode.Unmarshal(p.torrent, &mi); err != nil {
-		t.Fatal(err)
-	}
-	info, err := mi.UnmarshalInfo()
+	info, hash, err := p.decode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return info, mi.HashInfoBytes()
+	return info, hash
+}
+
+func (p *payload) decode() (info metainfo.Info, hash swarm.InfoHash, err error) {
+	var mi metainfo.MetaInfo
+	if err := bencode.Unmarshal(p.torrent, &mi); err != nil {
+		return info, hash, err
+	}
+	info, err = mi.UnmarshalInfo()
+	return info, mi.HashInfoBytes(), err
 }
 
 // change makes another torrent of the same pieces.

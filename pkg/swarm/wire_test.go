@@ -1,0 +1,281 @@
+package swarm_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/luna-hpc/luna/pkg/swarm"
+	"github.com/luna-hpc/luna/pkg/testenv"
+)
+
+// switchroom is a switch with machines: network namespaces on a bridge in one of their own, each
+// machine a process, its link shaped in both directions.
+type switchroom struct {
+	t       testing.TB
+	name    string
+	rate    string // of each link, as tc(8) has it; empty is not shaped
+	payload payload
+	torrent string
+	dir     string
+	heads   []netip.Addr
+	count   int
+}
+
+// machine is a process in a namespace.
+type machine struct {
+	room  *switchroom
+	index int
+	addr  netip.Addr
+	role  role
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	last  latest[word]
+	done  latest[time.Time]
+	ready chan struct{}
+	over  chan struct{}
+	error latest[string]
+}
+
+func newSwitchroom(t testing.TB, rate string, length int, pieces ...int) *switchroom {
+	t.Helper()
+	testenv.Root(t)
+	testenv.Program(t, "tc")
+	r := &switchroom{t: t, name: fmt.Sprintf("luna-swarm-%d", os.Getpid()), rate: rate, dir: t.TempDir()}
+	r.payload, r.torrent = roomPayload(t, r.dir, length, 77, pieces...)
+	r.ip("netns", "add", r.name)
+	t.Cleanup(func() { r.ip("netns", "delete", r.name) })
+	r.ip("-n", r.name, "link", "add", "br0", "type", "bridge")
+	r.ip("-n", r.name, "link", "set", "br0", "up")
+	return r
+}
+
+func (r *switchroom) ip(args ...string) { r.t.Helper(); command(r.t, "ip", args...) }
+
+func command(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func (m *machine) namespace() string { return fmt.Sprintf("%s-%d", m.room.name, m.index) }
+
+func (m *machine) port() string { return fmt.Sprintf("p%d", m.index) }
+
+// plug makes a machine's namespace and link.
+func (r *switchroom) plug() *machine {
+	r.t.Helper()
+	r.count++
+	m := &machine{room: r, index: r.count, addr: netip.AddrFrom4([4]byte{10, 77, 0, byte(r.count)})}
+	ns := m.namespace()
+	r.ip("netns", "add", ns)
+	r.t.Cleanup(func() { m.kill(); r.ip("netns", "delete", ns) })
+	r.ip("-n", ns, "link", "add", "eth0", "type", "veth", "peer", "name", m.port(), "netns", r.name)
+	r.ip("-n", ns, "addr", "add", m.addr.String()+"/24", "dev", "eth0")
+	r.ip("-n", ns, "link", "set", "lo", "up")
+	r.ip("-n", ns, "link", "set", "eth0", "up")
+	r.ip("-n", r.name, "link", "set", m.port(), "master", "br0", "up")
+	if r.rate != "" {
+		shape := []string{"root", "tbf", "rate", r.rate, "burst", "15kb", "limit", "150kb"}
+		command(r.t, "tc", append([]string{"-n", ns, "qdisc", "add", "dev", "eth0"}, shape...)...)
+		command(r.t, "tc", append([]string{"-n", r.name, "qdisc", "add", "dev", m.port()}, shape...)...)
+	}
+	return m
+}
+
+// head adds a head that has the payload, and waits until it offers it.
+func (r *switchroom) head() *machine {
+	r.t.Helper()
+	m := r.plug()
+	r.heads = append(r.heads, m.addr)
+	m.role = role{Head: true, Addr: m.addr, Torrent: r.torrent, Dir: r.payload.dir}
+	m.start()
+	return m
+}
+
+// nodes adds nodes, which wait for the word.
+func (r *switchroom) nodes(n int, change ...func(*role)) (list []*machine) {
+	r.t.Helper()
+	for range n {
+		m := r.plug()
+		m.role = role{Addr: m.addr, Torrent: r.torrent, Heads: r.heads, Stall: 8 * time.Second,
+			Dir: filepath.Join(r.dir, strconv.Itoa(m.index))}
+		for _, c := range change {
+			c(&m.role)
+		}
+		m.start()
+		list = append(list, m)
+	}
+	return list
+}
+
+// start runs a machine's process and waits until it is ready.
+func (m *machine) start() {
+	m.room.t.Helper()
+	data, err := json.Marshal(m.role)
+	if err != nil {
+		m.room.t.Fatal(err)
+	}
+	m.cmd = exec.Command("ip", "netns", "exec", m.namespace(), os.Args[0])
+	m.cmd.Env = append(os.Environ(), envRole+"="+string(data))
+	m.cmd.Stderr = os.Stderr
+	if m.in, err = m.cmd.StdinPipe(); err != nil {
+		m.room.t.Fatal(err)
+	}
+	out, err := m.cmd.StdoutPipe()
+	if err != nil {
+		m.room.t.Fatal(err)
+	}
+	m.ready, m.over = make(chan struct{}), make(chan struct{})
+	if err := m.cmd.Start(); err != nil {
+		m.room.t.Fatal(err)
+	}
+	go m.listen(out)
+	select {
+	case <-m.ready:
+	case <-m.over:
+		m.room.t.Fatalf("machine %d ends: %s", m.index, m.error.get())
+	case <-time.After(patience):
+		m.room.t.Fatalf("machine %d is not ready", m.index)
+	}
+}
+
+func (m *machine) listen(out io.Reader) {
+	defer close(m.over)
+	for s := bufio.NewScanner(out); s.Scan(); {
+		var w word
+		if json.Unmarshal(s.Bytes(), &w) != nil {
+			continue
+		}
+		if w.Ready {
+			close(m.ready)
+			continue
+		}
+		if w.Complete {
+			m.done.set(time.Now())
+		}
+		m.last.set(w)
+	}
+	if err := m.cmd.Wait(); err != nil {
+		m.error.set(err.Error())
+	}
+}
+
+// tell writes a line to a machine's input.
+func (m *machine) tell(line string) {
+	m.room.t.Helper()
+	if _, err := fmt.Fprintln(m.in, line); err != nil {
+		m.room.t.Fatalf("machine %d: %v", m.index, err)
+	}
+}
+
+func (m *machine) signal(s syscall.Signal) {
+	m.room.t.Helper()
+	if err := m.cmd.Process.Signal(s); err != nil {
+		m.room.t.Fatalf("machine %d: %v", m.index, err)
+	}
+}
+
+// kill ends a machine's process at once, if it runs.
+func (m *machine) kill() {
+	if m.cmd != nil && m.cmd.Process != nil {
+		_ = m.cmd.Process.Kill()
+		<-m.over
+	}
+}
+
+// end lets a machine end by itself.
+func (m *machine) end() {
+	m.room.t.Helper()
+	_ = m.in.Close()
+	select {
+	case <-m.over:
+	case <-time.After(patience):
+		m.room.t.Errorf("machine %d does not end", m.index)
+	}
+	if e := m.error.get(); e != "" {
+		m.room.t.Errorf("machine %d: %s", m.index, e)
+	}
+}
+
+// link takes a machine's cable out, or puts it in.
+func (m *machine) link(state string) {
+	m.room.t.Helper()
+	m.room.ip("-n", m.room.name, "link", "set", m.port(), state)
+}
+
+// sent returns the bytes that a machine's interface has sent.
+func (m *machine) sent() int64 {
+	m.room.t.Helper()
+	var links []struct {
+		Stats64 struct{ TX struct{ Bytes int64 } }
+	}
+	out := command(m.room.t, "ip", "-n", m.namespace(), "-s", "-j", "link", "show", "eth0")
+	if err := json.Unmarshal([]byte(out), &links); err != nil || len(links) != 1 {
+		m.room.t.Fatalf("%v: %s", err, out)
+	}
+	return links[0].Stats64.TX.Bytes
+}
+
+func begin(list []*machine) {
+	for _, m := range list {
+		m.tell("go")
+	}
+}
+
+// share waits until the machines together have a share of what they are to have.
+func share(list []*machine, part float64) {
+	t := list[0].room.t
+	t.Helper()
+	eventually(t, func() bool {
+		var have, all int64
+		for _, m := range list {
+			have += m.last.get().Stats.Completed
+			all += m.room.payload.size
+		}
+		return float64(have) >= part*float64(all)
+	})
+}
+
+// allComplete waits until every machine has all of it, and compares the bytes.
+func allComplete(list []*machine, wait time.Duration) {
+	t := list[0].room.t
+	t.Helper()
+	end := time.After(wait)
+	for _, m := range list {
+		for m.done.get().IsZero() {
+			select {
+			case <-end:
+				t.Fatalf("machine %d is not complete: %+v", m.index, m.last.get().Stats)
+			case <-m.over:
+				t.Fatalf("machine %d has ended: %s", m.index, m.error.get())
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		m.room.payload.arrived(t, m.role.Dir)
+	}
+}
+
+// stats sums up what came from where.
+func stats(list []*machine) (s swarm.Stats) {
+	for _, m := range list {
+		one := m.last.get().Stats
+		s.Completed += one.Completed
+		s.FromHead += one.FromHead
+		s.FromPeers += one.FromPeers
+	}
+	return s
+}
