@@ -90,7 +90,7 @@ func say(w word) {
 	fmt.Println(string(data))
 }
 
-// head serves until its input ends; on the line "untrack" it closes the tracker and all of HTTP.
+// head serves until its input ends. On the line "untrack" it closes the tracker and all of HTTP.
 func (r role) head(ctx context.Context, lines <-chan string, log *slog.Logger) error {
 	torrent, err := os.ReadFile(r.Torrent)
 	if err != nil {
