@@ -44,8 +44,8 @@ type offers[N comparable] struct {
 type taker struct {
 	has     set
 	lacks   int
-	open    map[int]bool
-	doubted bool // what it has, others do not get from it
+	open    map[int]time.Time // offers to it, and when they were made
+	doubted bool              // what it has, others do not get from it
 }
 
 func newOffers[N comparable](pieces int, chance *rand.Rand) *offers[N] {
@@ -70,7 +70,7 @@ func (o *offers[N]) lose(piece int) { o.have.remove(piece); o.settle(piece) }
 // join takes in a node that has some pieces. The first node of a head that has offered nothing yet
 // tells by having some that the head was away: then the others are waited for.
 func (o *offers[N]) join(n N, has set, now time.Time) {
-	t := &taker{has: newSet(len(o.holders)), lacks: len(o.holders), open: map[int]bool{}}
+	t := &taker{has: newSet(len(o.holders)), lacks: len(o.holders), open: map[int]time.Time{}}
 	o.nodes[n] = t
 	o.news = now
 	has.each(func(i int) { o.got(n, i, now) })
@@ -163,7 +163,7 @@ func (o *offers[N]) next(now time.Time) (n N, piece int, ok bool) {
 	if !o.free.has(piece) {
 		piece = o.free.from(o.chance.IntN(len(o.holders)))
 	}
-	if n, ok = o.taker(piece); !ok {
+	if n, ok = o.taker(piece, now); !ok {
 		return n, 0, false
 	}
 	o.cursor = piece
@@ -177,22 +177,27 @@ func (o *offers[N]) make(n N, piece int, now time.Time) {
 		o.open[piece] = map[N]time.Time{}
 	}
 	o.open[piece][n] = now
-	o.nodes[n].open[piece] = true
+	o.nodes[n].open[piece] = now
 	o.settle(piece)
 }
 
-// taker returns the node with the fewest open offers that lacks a piece.
-func (o *offers[N]) taker(piece int) (best N, ok bool) {
-	fewest, same := offersPerNode, 0
+// taker returns the node with the fewest open offers that lacks a piece; one that is doubted or
+// late only when there is no other.
+func (o *offers[N]) taker(piece int, now time.Time) (best N, ok bool) {
+	fewest, same := 0, 0
 	for n, t := range o.nodes {
-		open := len(t.open)
-		if t.doubted {
-			open += offerWidth
-		}
-		if t.has.has(piece) || t.open[piece] || open > fewest || len(t.open) >= offersPerNode {
+		_, offered := t.open[piece]
+		if t.has.has(piece) || offered || len(t.open) >= offersPerNode {
 			continue
 		}
-		if open < fewest || !ok {
+		open := len(t.open)
+		if t.doubted || o.anyLate(t, now) {
+			open += offersPerNode
+		}
+		if ok && open > fewest {
+			continue
+		}
+		if !ok || open < fewest {
 			same = 0
 		}
 		if same++; o.chance.IntN(same) == 0 {
@@ -213,7 +218,7 @@ func (o *offers[N]) another(now time.Time) (n N, piece int, ok bool) {
 		if o.holders[piece] > 0 || !o.allLate(to, now) {
 			continue
 		}
-		if n, ok = o.taker(piece); ok {
+		if n, ok = o.taker(piece, now); ok {
 			return o.more(n, piece, now)
 		}
 	}
@@ -226,7 +231,7 @@ func (o *offers[N]) another(now time.Time) (n N, piece int, ok bool) {
 		if o.holders[piece] != 1 || !o.have.has(piece) || len(o.open[piece]) > 0 {
 			continue
 		}
-		if n, ok = o.taker(piece); ok {
+		if n, ok = o.taker(piece, now); ok {
 			return o.more(n, piece, now)
 		}
 	}
@@ -237,6 +242,15 @@ func (o *offers[N]) more(n N, piece int, now time.Time) (N, int, bool) {
 	o.extra++
 	o.make(n, piece, now)
 	return n, piece, true
+}
+
+func (o *offers[N]) anyLate(t *taker, now time.Time) bool {
+	for _, since := range t.open {
+		if o.late(since, now) {
+			return true
+		}
+	}
+	return false
 }
 
 func (o *offers[N]) allLate(to map[N]time.Time, now time.Time) bool {

@@ -1,0 +1,226 @@
+package exchange
+
+import (
+	"testing"
+	"time"
+)
+
+// office is a head with some nodes, at a time that stands still.
+type office struct {
+	*offers[string]
+	t   *testing.T
+	now time.Time
+}
+
+func newOffice(t *testing.T, pieces int, nodes ...string) *office {
+	o := &office{offers: newOffers[string](pieces, chance()), t: t, now: time.Unix(1000, 0)}
+	for i := range pieces {
+		o.gain(i)
+	}
+	for _, n := range nodes {
+		o.join(n, newSet(pieces), o.now)
+	}
+	return o
+}
+
+// take makes n offers and returns them.
+func (o *office) take(n int) map[int]string {
+	o.t.Helper()
+	made := map[int]string{}
+	for range n {
+		node, piece, ok := o.next(o.now)
+		if !ok {
+			o.t.Fatalf("%d offers, then none; want %d", len(made), n)
+		}
+		if _, twice := made[piece]; twice {
+			o.t.Fatalf("piece %d is offered twice", piece)
+		}
+		made[piece] = node
+	}
+	return made
+}
+
+func (o *office) none(why string) {
+	o.t.Helper()
+	if n, piece, ok := o.next(o.now); ok {
+		o.t.Errorf("%s: piece %d is offered to %s", why, piece, n)
+	}
+}
+
+func TestSixOffersAreOpen(t *testing.T) {
+	o := newOffice(t, 20, "a", "b", "c")
+	made := o.take(offerWidth)
+	o.none("six are open")
+	count := map[string]int{}
+	for piece, n := range made {
+		count[n]++
+		o.got(n, piece, o.now)
+	}
+	if count["a"] != 2 || count["b"] != 2 || count["c"] != 2 {
+		t.Errorf("offers went to %v", count)
+	}
+	o.take(offerWidth)
+}
+
+func TestEachPieceIsOfferedOnce(t *testing.T) {
+	o := newOffice(t, 20, "a", "b")
+	all := map[int]bool{}
+	for range 20 {
+		for piece, n := range o.take(1) {
+			if all[piece] {
+				t.Fatalf("piece %d comes twice", piece)
+			}
+			all[piece] = true
+			o.now = o.now.Add(10 * time.Millisecond)
+			o.got(n, piece, o.now)
+		}
+	}
+	o.none("every piece is at a node")
+}
+
+func TestWhatNodesHaveIsNotOffered(t *testing.T) {
+	o := newOffice(t, 3)
+	o.join("a", setOf(3, 0, 2), o.now)
+	o.none("a restarted head waits for its nodes")
+	o.now = o.now.Add(gathering)
+	if made := o.take(1); made[1] != "a" {
+		t.Errorf("offered %v", made)
+	}
+	o.none("there is no more")
+}
+
+func TestWhatTheHeadLacksIsNotOffered(t *testing.T) {
+	o := newOffice(t, 2, "a")
+	o.lose(0)
+	if made := o.take(1); made[1] != "a" {
+		t.Errorf("offered %v", made)
+	}
+	o.none("the head lacks the rest")
+	o.gain(0)
+	o.take(1)
+}
+
+func TestNodeThatGoes(t *testing.T) {
+	o := newOffice(t, 4, "a", "b")
+	made := o.take(4)
+	kept := 0
+	for piece, n := range made {
+		if n == "b" {
+			o.got("b", piece, o.now)
+			kept++
+		}
+	}
+	o.leave("a")
+	for piece, n := range o.take(4 - kept) {
+		if n != "b" || made[piece] != "a" {
+			t.Errorf("piece %d goes to %s", piece, n)
+		}
+	}
+	o.leave("b")
+	o.join("c", newSet(4), o.now)
+	o.take(4)
+}
+
+func TestLateOffersHoldNoSlot(t *testing.T) {
+	o := newOffice(t, 40, "slow", "quick")
+	made := o.take(offerWidth)
+	for piece, n := range made {
+		if n == "quick" {
+			o.now = o.now.Add(100 * time.Millisecond)
+			o.got(n, piece, o.now)
+		}
+	}
+	o.take(offerWidth / 2)
+	o.none("six are open")
+	o.now = o.now.Add(lateLeast - time.Millisecond)
+	for _, n := range o.take(offerWidth / 2) {
+		if n == "slow" {
+			t.Error("another goes to the slow node")
+		}
+	}
+	o.none("three of the slow node are late, six are open")
+}
+
+func TestLatePiecesAreOfferedElsewhere(t *testing.T) {
+	o := newOffice(t, 2, "slow", "quick")
+	o.take(2)
+	if _, _, ok := o.another(o.now); ok {
+		t.Error("an offer that is not late is made again")
+	}
+	o.now = o.now.Add(lateFirst)
+	for range 2 {
+		n, piece, ok := o.another(o.now)
+		if !ok || len(o.open[piece]) != 2 {
+			t.Errorf("offered %d to %s, %v", piece, n, ok)
+		}
+	}
+	o.got("slow", 0, o.now)
+	o.got("slow", 1, o.now)
+	if o.extra = extraLeast; o.made != 2 {
+		t.Errorf("%d first offers", o.made)
+	}
+	if _, piece, ok := o.another(o.now); ok {
+		t.Errorf("piece %d is offered beyond the budget", piece)
+	}
+}
+
+func TestRarestComeLast(t *testing.T) {
+	o := newOffice(t, 3, "a", "b")
+	for range 3 {
+		for piece, n := range o.take(1) {
+			o.got(n, piece, o.now)
+		}
+	}
+	n, piece, ok := o.another(o.now)
+	if !ok || o.nodes[n].has.has(piece) {
+		t.Errorf("piece %d to %s, %v", piece, n, ok)
+	}
+}
+
+// A node that keeps to itself what it has, or says it has, is not believed any more.
+func TestDoubt(t *testing.T) {
+	o := newOffice(t, 8)
+	o.join("liar", setOf(8, 0, 1, 2, 3, 4, 5, 6, 7), o.now)
+	o.join("a", newSet(8), o.now)
+	o.now = o.now.Add(gathering)
+	o.none("the liar has it all")
+	o.now = o.now.Add(stillLeast)
+	o.doubt(o.now)
+	for _, n := range o.take(offerWidth) {
+		if n != "a" {
+			t.Errorf("offered to %s", n)
+		}
+	}
+}
+
+func TestOffersInVainAreMadeAnew(t *testing.T) {
+	o := newOffice(t, 4, "frozen", "a")
+	made := o.take(4)
+	o.now = o.now.Add(stillLeast)
+	o.doubt(o.now)
+	if again := o.take(4); len(again) != len(made) {
+		t.Errorf("offered %v, then %v", made, again)
+	}
+}
+
+func TestDoubtNeedsAStandstill(t *testing.T) {
+	o := newOffice(t, 4, "a", "b")
+	o.got("a", 0, o.now)
+	for i := 1; i < 4; i++ {
+		o.now = o.now.Add(stillLeast - 1)
+		o.got("b", i, o.now)
+		o.doubt(o.now)
+	}
+	if o.nodes["a"].doubted {
+		t.Error("a node is doubted while others get something")
+	}
+	for i := range 4 {
+		o.got("a", i, o.now)
+		o.got("b", i, o.now)
+	}
+	o.now = o.now.Add(time.Hour)
+	o.doubt(o.now)
+	if o.nodes["a"].doubted || o.nodes["b"].doubted {
+		t.Error("a node is doubted though nobody lacks anything")
+	}
+}
