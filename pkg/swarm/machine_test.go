@@ -90,7 +90,8 @@ func say(w word) {
 	fmt.Println(string(data))
 }
 
-// head serves until its input ends. On the line "untrack" it closes the tracker and all of HTTP.
+// head serves until its input ends. On the line "untrack" it closes the tracker and all of HTTP, on
+// "unseed" it seeds nothing any more.
 func (r role) head(ctx context.Context, lines <-chan string, log *slog.Logger) error {
 	torrent, err := os.ReadFile(r.Torrent)
 	if err != nil {
@@ -112,6 +113,7 @@ func (r role) head(ctx context.Context, lines <-chan string, log *slog.Logger) e
 	tracker.SetTorrents([]swarm.InfoHash{hash})
 	mux := http.NewServeMux()
 	mux.Handle("/announce", tracker)
+	mux.Handle("/scrape", tracker)
 	mux.Handle("/payload/", http.StripPrefix("/payload/", http.FileServer(http.Dir(r.Dir))))
 	srv := &http.Server{Addr: netip.AddrPortFrom(r.Addr, trackerPort).String(), Handler: mux}
 	ended := make(chan error, 2)
@@ -123,8 +125,15 @@ func (r role) head(ctx context.Context, lines <-chan string, log *slog.Logger) e
 		}
 	}
 	say(word{Ready: true})
-	for range lines {
-		if err := srv.Close(); err != nil {
+	for line := range lines {
+		var err error
+		switch line {
+		case "untrack":
+			err = srv.Close()
+		case "unseed":
+			err = s.Set(nil)
+		}
+		if err != nil {
 			return err
 		}
 	}

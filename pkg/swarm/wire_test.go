@@ -129,21 +129,7 @@ func (m *machine) start() {
 	if err != nil {
 		m.room.t.Fatal(err)
 	}
-	m.cmd = exec.Command("ip", "netns", "exec", m.namespace(), os.Args[0])
-	m.cmd.Env = append(os.Environ(), envRole+"="+string(data))
-	m.cmd.Stderr = os.Stderr
-	if m.in, err = m.cmd.StdinPipe(); err != nil {
-		m.room.t.Fatal(err)
-	}
-	out, err := m.cmd.StdoutPipe()
-	if err != nil {
-		m.room.t.Fatal(err)
-	}
-	m.ready, m.over = make(chan struct{}), make(chan struct{})
-	if err := m.cmd.Start(); err != nil {
-		m.room.t.Fatal(err)
-	}
-	go m.listen(out)
+	m.run(envRole+"="+string(data), os.Args[0])
 	select {
 	case <-m.ready:
 	case <-m.over:
@@ -151,6 +137,27 @@ func (m *machine) start() {
 	case <-time.After(patience):
 		m.room.t.Fatalf("machine %d is not ready", m.index)
 	}
+}
+
+// run starts a program in a machine's namespace, with one more variable in its environment.
+func (m *machine) run(variable, name string, args ...string) {
+	m.room.t.Helper()
+	m.cmd = exec.Command("ip", append([]string{"netns", "exec", m.namespace(), name}, args...)...)
+	m.cmd.Env = append(os.Environ(), variable)
+	m.cmd.Stderr = os.Stderr
+	in, err := m.cmd.StdinPipe()
+	if err != nil {
+		m.room.t.Fatal(err)
+	}
+	out, err := m.cmd.StdoutPipe()
+	if err != nil {
+		m.room.t.Fatal(err)
+	}
+	m.in, m.ready, m.over = in, make(chan struct{}), make(chan struct{})
+	if err := m.cmd.Start(); err != nil {
+		m.room.t.Fatal(err)
+	}
+	go m.listen(out)
 }
 
 func (m *machine) listen(out io.Reader) {

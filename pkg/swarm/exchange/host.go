@@ -1,9 +1,11 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -145,7 +147,20 @@ func (h *Host) handshake(c *net.TCPConn, hash *metainfo.Hash) (pp.HandshakeResul
 	if err := c.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return pp.HandshakeResult{}, err
 	}
-	res, err := pp.Handshake(h.ctx, c, hash, h.id, pp.PeerExtensionBits{})
+	sock := struct {
+		io.Reader
+		io.Writer
+	}{c, c}
+	if hash == nil {
+		// Who wants to talk in cipher first must see the connection close without a word of ours:
+		// then it tries again in the clear.
+		begin := make([]byte, len(pp.Protocol))
+		if _, err := io.ReadFull(c, begin); err != nil || string(begin) != pp.Protocol {
+			return pp.HandshakeResult{}, errors.Join(err, errors.New("it does not speak BEP 3"))
+		}
+		sock.Reader = io.MultiReader(bytes.NewReader(begin), c)
+	}
+	res, err := pp.Handshake(h.ctx, sock, hash, h.id, pp.PeerExtensionBits{})
 	if err != nil {
 		return res, err
 	}
