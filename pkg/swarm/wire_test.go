@@ -51,7 +51,13 @@ func newSwitchroom(t testing.TB, rate string, length int, pieces ...int) *switch
 	t.Helper()
 	testenv.Root(t)
 	testenv.Program(t, "tc")
-	r := &switchroom{t: t, name: fmt.Sprintf("luna-swarm-%d", os.Getpid()), rate: rate, dir: t.TempDir()}
+	r := &switchroom{t: t, name: fmt.Sprintf("luna-swarm-%d", os.Getpid()), rate: rate}
+	// A node's payload lies in memory.
+	var err error
+	if r.dir, err = os.MkdirTemp("/dev/shm", r.name+"-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(r.dir) })
 	r.payload, r.torrent = roomPayload(t, r.dir, length, 77, pieces...)
 	r.ip("netns", "add", r.name)
 	t.Cleanup(func() { r.ip("netns", "delete", r.name) })

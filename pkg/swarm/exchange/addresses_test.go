@@ -59,18 +59,12 @@ func TestBannedIsLeftAlone(t *testing.T) {
 	a.add([]netip.AddrPort{addr(1), addr(2)}, now)
 	a.ban(addr(1).Addr(), Node, now)
 	a.ban(addr(2).Addr(), Head, now)
-	for after, want := range map[time.Duration]int{banHead - 1: 0, banHead: 1, banNode: 1} {
-		n := 0
-		for i := 1; i <= 2; i++ {
-			if !a.isBanned(addr(i).Addr(), now.Add(after)) {
-				n++
-			}
+	for _, c := range []struct {
+		after time.Duration
+		want  int // addresses that are due
+	}{{banHead - 1, 0}, {banHead, 1}, {banNode - 1, 0}, {banNode, 1}} {
+		if got := len(a.due(now.Add(c.after), 9)); got != c.want {
+			t.Errorf("after %s %d are dialled, want %d", c.after, got, c.want)
 		}
-		if after < banNode && n != want {
-			t.Errorf("after %s %d are not banned, want %d", after, n, want)
-		}
-	}
-	if a.isBanned(addr(1).Addr(), now.Add(banNode)) {
-		t.Error("a ban does not end")
 	}
 }

@@ -164,7 +164,7 @@ func (tr *transfer) block(i int) block {
 	return block{int32(tr.piece), int32(i * BlockSize), BlockSize}
 }
 
-// receive takes in a block, and returns the piece when it is whole; t.mu is held.
+// receive takes in a block, and returns the piece that it is of; t.mu is held.
 func (p *peer) receive(m *pp.Message, now time.Time) (*transfer, error) {
 	tr := p.open[int(m.Index)]
 	at := int(m.Begin / BlockSize)
@@ -185,10 +185,7 @@ func (p *peer) receive(m *pp.Message, now time.Time) (*transfer, error) {
 	if tr.next < p.t.blocksOf() {
 		p.requestBlock(tr)
 	}
-	if tr.left > 0 {
-		return nil, nil
-	}
-	tr.whole = true
+	tr.whole = tr.left == 0
 	return tr, nil
 }
 
@@ -249,6 +246,7 @@ func (t *Torrent) land(tr *transfer) {
 
 // cancel takes back what was asked of a peer; t.mu is held.
 func (p *peer) cancel(tr *transfer) {
+	p.sock.relax()
 	for i := range tr.next {
 		if !tr.got.has(i) {
 			p.strays++ // it may be on its way

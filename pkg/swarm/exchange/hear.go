@@ -9,7 +9,12 @@ import (
 
 // read hears a peer until the connection ends, or it says what nobody should.
 func (p *peer) read() error {
-	r := newReader(&thrifty{TCPConn: p.conn}, p.t.shape)
+	buffer := readBuffer
+	if p.t.offers != nil {
+		buffer = headBuffer
+	}
+	r := newReader(p.sock, p.t.shape, buffer)
+	r.sure = p.sock.expect
 	for {
 		m, err := r.next()
 		if err != nil {
@@ -17,19 +22,24 @@ func (p *peer) read() error {
 		}
 		now := time.Now()
 		p.heard.Store(now.UnixNano())
-		whole, err := p.hear(&m, now)
+		tr, err := p.hear(&m, now)
 		release(&m)
 		if err != nil {
 			return err
 		}
-		if whole != nil {
-			p.t.keep(whole)
+		if tr == nil {
+			continue
+		}
+		if tr.left == 0 {
+			p.t.keep(tr)
+		} else if p.kind != Foreign {
+			r.rest(tr.left * (pieceHeader + BlockSize))
 		}
 	}
 }
 
-// hear takes in one message. It returns a piece that is whole by it.
-func (p *peer) hear(m *pp.Message, now time.Time) (whole *transfer, err error) {
+// hear takes in one message. It returns the piece that a block of it has come for.
+func (p *peer) hear(m *pp.Message, now time.Time) (*transfer, error) {
 	t := p.t
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,8 +11,12 @@ import (
 	pp "github.com/anacrolix/torrent/peer_protocol"
 )
 
-// readBuffer is how much is read ahead from a connection; blocks pass it by.
-const readBuffer = 4 << 10
+// readBuffer is how much is read from a connection at once, and headBuffer from one to which little
+// is sent: a head has many.
+const (
+	readBuffer = 32 << 10
+	headBuffer = 2 << 10
+)
 
 // blocks has buffers for the data of piece messages.
 var blocks = sync.Pool{New: func() any { b := make([]byte, BlockSize); return &b }}
@@ -28,11 +32,13 @@ type shape struct {
 type reader struct {
 	shape
 	dec pp.Decoder
+	// sure is told how many bytes will come for certain; it may be nil.
+	sure func(bytes int)
 }
 
-func newReader(r io.Reader, s shape) *reader {
+func newReader(r io.Reader, s shape, buffer int) *reader {
 	longest := max(9+BlockSize, 1+(s.pieces+7)/8)
-	return &reader{shape: s, dec: pp.Decoder{R: bufio.NewReaderSize(r, readBuffer), Pool: &blocks, MaxLength: pp.Integer(longest)}}
+	return &reader{shape: s, dec: pp.Decoder{R: bufio.NewReaderSize(r, buffer), Pool: &blocks, MaxLength: pp.Integer(longest)}}
 }
 
 // next returns the next message that says something. What does not fit the torrent is an error.
@@ -40,6 +46,9 @@ func newReader(r io.Reader, s shape) *reader {
 func (r *reader) next() (m pp.Message, err error) {
 	for {
 		m = pp.Message{}
+		if err := r.peek(); err != nil {
+			return m, err
+		}
 		if err := r.dec.Decode(&m); err != nil {
 			return m, err
 		}
@@ -52,6 +61,29 @@ func (r *reader) next() (m pp.Message, err error) {
 		return m, err
 	}
 	return m, nil
+}
+
+// peek looks whether the next message is a block, whose length then is sure to come.
+func (r *reader) peek() error {
+	b, err := r.dec.R.Peek(4)
+	if err != nil {
+		return err
+	}
+	length := binary.BigEndian.Uint32(b)
+	if length == 0 || length > uint32(r.dec.MaxLength) || r.sure == nil {
+		return nil
+	}
+	if b, err = r.dec.R.Peek(5); err == nil && pp.MessageType(b[4]) == pp.Piece {
+		r.rest(4 + int(length))
+	}
+	return err
+}
+
+// rest tells that so many bytes are sure to come, some of which may be read already.
+func (r *reader) rest(bytes int) {
+	if r.sure != nil {
+		r.sure(bytes - r.dec.R.Buffered())
+	}
 }
 
 // release gives back the buffer of a piece message.

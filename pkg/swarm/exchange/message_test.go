@@ -30,7 +30,7 @@ func TestReaderTakesWhatFits(t *testing.T) {
 		pp.Message{Type: pp.Piece, Index: 0, Begin: 5, Piece: []byte("data")},
 		pp.Message{Type: pp.Extended, ExtendedID: 3, ExtendedPayload: []byte("x")},
 		pp.Message{Type: pp.Bitfield, Bitfield: make([]bool, 10)},
-	)), ten)
+	)), ten, headBuffer)
 	for _, want := range []pp.MessageType{pp.Bitfield, pp.Unchoke, pp.Have, pp.Request, pp.Piece, pp.Extended, pp.Bitfield} {
 		m, err := r.next()
 		if err != nil || m.Type != want {
@@ -68,7 +68,7 @@ func TestReaderRefuses(t *testing.T) {
 		"data too long":     {wire(pp.Message{Type: pp.Piece, Piece: make([]byte, BlockSize+1)}), "too long"},
 		"offset overflows":  {wire(pp.Message{Type: pp.Request, Begin: 1<<32 - 1, Length: 1}), "at 4294967295"},
 	} {
-		_, err := newReader(bytes.NewReader(c.data), ten).next()
+		_, err := newReader(bytes.NewReader(c.data), ten, headBuffer).next()
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
@@ -92,7 +92,7 @@ func FuzzReader(f *testing.F) {
 	f.Add(wire(pp.Message{Type: pp.Cancel, Index: 1, Length: 2}, pp.Message{Type: pp.Extended, ExtendedPayload: []byte("d1:md1:a")}))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 7})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := newReader(bytes.NewReader(data), ten)
+		r := newReader(bytes.NewReader(data), ten, headBuffer)
 		for {
 			m, err := r.next()
 			if err != nil {

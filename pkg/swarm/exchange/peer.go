@@ -32,6 +32,7 @@ var (
 type peer struct {
 	t        *Torrent
 	conn     *net.TCPConn
+	sock     *thrifty // reads from conn
 	id       [20]byte
 	kind     Kind
 	addr     netip.Addr
@@ -68,7 +69,7 @@ type peer struct {
 func (t *Torrent) meet(c *net.TCPConn, id [20]byte, at netip.AddrPort) (busy bool) {
 	remote, _ := netip.ParseAddrPort(c.RemoteAddr().String())
 	now := time.Now()
-	p := &peer{t: t, conn: c, id: id, kind: kindOf(id), addr: remote.Addr().Unmap(), outgoing: at.IsValid(), listens: at,
+	p := &peer{t: t, conn: c, sock: &thrifty{TCPConn: c, most: unreadBytes(t.length)}, id: id, kind: kindOf(id), addr: remote.Addr().Unmap(), outgoing: at.IsValid(), listens: at,
 		since: now, wake: make(chan struct{}, 1), gone: make(chan struct{}), has: newSet(t.pieces), choking: true,
 		open: map[int]*transfer{}, penalty: aloneFirst, offered: newSet(t.pieces)}
 	p.heard.Store(now.UnixNano())

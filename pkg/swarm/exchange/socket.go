@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"net"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,15 +11,21 @@ import (
 // tune sets what a connection needs to pass on pieces of a length soon: little that waits unsent,
 // where nothing can be taken back, and little that waits unread.
 func tune(c *net.TCPConn, pieceLength int64) error {
-	if err := c.SetReadBuffer(int(min(max(pieceLength*3/8, 32<<10), 1<<20))); err != nil {
+	if err := c.SetReadBuffer(unreadBytes(pieceLength)); err != nil {
 		return err
 	}
 	err := c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3})
 	if err != nil {
 		return err
 	}
-	return option(c, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, int(min(max(pieceLength/4, BlockSize), 128<<10)))
+	return option(c, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentBytes(pieceLength))
 }
+
+// unreadBytes is how much may wait to be read.
+func unreadBytes(pieceLength int64) int { return int(min(max(pieceLength*3/8, 32<<10), 1<<20)) }
+
+// unsentBytes is how much waits in the kernel to be sent, at most.
+func unsentBytes(pieceLength int64) int { return int(min(max(pieceLength/2, BlockSize), 128<<10)) }
 
 func option(c *net.TCPConn, level, name, value int) error {
 	raw, err := c.SyscallConn()
@@ -32,24 +39,59 @@ func option(c *net.TCPConn, level, name, value int) error {
 	return failed
 }
 
-// thrifty reads from a connection and lets the process sleep until a block's rest is there, not
-// for each packet. A read that asks for more than the read-ahead is one of a block.
+// thrifty reads from a connection and lets the process sleep until much of what is sure to come is
+// there, not for each packet.
 type thrifty struct {
 	*net.TCPConn
-	mark int // what SO_RCVLOWAT is
+	most  int   // bytes that are waited for at once
+	total int64 // bytes that were read
+	sure  int64 // total will come to that: the peer is sending a piece
+
+	mu   sync.Mutex // guards what follows
+	mark int        // SO_RCVLOWAT
+	slow bool       // nothing is sure until the reader says so again
 }
 
-// Read reads what is there, or waits for len(b) bytes of a block.
+// Read reads what is there, or waits.
 func (t *thrifty) Read(b []byte) (int, error) {
-	mark := 1
-	if len(b) > readBuffer {
-		mark = len(b)
+	if err := t.wait(int(min(t.sure-t.total, int64(t.most)))); err != nil {
+		return 0, err
 	}
-	if mark != t.mark {
-		t.mark = mark
-		if err := option(t.TCPConn, unix.SOL_SOCKET, unix.SO_RCVLOWAT, mark); err != nil {
-			return 0, err
-		}
+	n, err := t.TCPConn.Read(b)
+	t.total += int64(n)
+	return n, err
+}
+
+// wait makes the next read wait for n bytes, if so many are sure to come.
+func (t *thrifty) wait(n int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n < 1 || t.slow {
+		n = 1
 	}
-	return t.TCPConn.Read(b)
+	if n >= t.mark && n < 2*t.mark {
+		return nil // not worth a call
+	}
+	t.mark = n
+	return option(t.TCPConn, unix.SOL_SOCKET, unix.SO_RCVLOWAT, n)
+}
+
+// expect tells that so many bytes will come. The reader calls it.
+func (t *thrifty) expect(bytes int) {
+	t.sure = max(t.sure, t.total+int64(bytes))
+	t.mu.Lock()
+	t.slow = false
+	t.mu.Unlock()
+}
+
+// relax makes a read that waits for much return with what is there: the peer may not send the rest.
+// Anybody may call it.
+func (t *thrifty) relax() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.slow = true
+	if t.mark > 1 {
+		t.mark = 1
+		_ = option(t.TCPConn, unix.SOL_SOCKET, unix.SO_RCVLOWAT, 1) // it fails when the connection is closed
+	}
 }

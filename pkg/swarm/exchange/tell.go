@@ -6,10 +6,12 @@ import (
 	pp "github.com/anacrolix/torrent/peer_protocol"
 )
 
-// Pieces that came are told together: to heads, which only count, later than to others.
+// Pieces that came are told together: after an eighth of the time that a piece takes, within these
+// bounds. Heads, which only count, hear later.
 const (
-	gatherHaves     = 20 * time.Millisecond
-	gatherHeadHaves = 200 * time.Millisecond
+	gatherLeast = 20 * time.Millisecond
+	gatherMost  = 100 * time.Millisecond
+	gatherHead  = 200 * time.Millisecond
 )
 
 // offersTo tells whether a peer is told of pieces by offers alone.
@@ -52,9 +54,10 @@ func (t *Torrent) tell(piece int) {
 			p.poke()
 		}
 	}
-	t.tellLater(Node, gatherHaves)
-	t.tellLater(Foreign, gatherHaves)
-	t.tellLater(Head, gatherHeadHaves)
+	gather := min(max(time.Duration(t.usual)/8, gatherLeast), gatherMost)
+	t.tellLater(Node, gather)
+	t.tellLater(Foreign, gather)
+	t.tellLater(Head, gatherHead)
 }
 
 func (t *Torrent) tellLater(k Kind, after time.Duration) {
