@@ -6,7 +6,7 @@ packages=(
 	qemu-system-x86 qemu-utils ovmf ipxe
 	debootstrap zstd xz-utils cpio acl libcap2-bin kmod
 	iproute2 iputils-ping nftables openssh-client curl jq
-	isc-dhcp-client udhcpc tftp-hpa dnsutils bind9-utils aria2
+	isc-dhcp-client udhcpc tftp-hpa dnsutils bind9-utils aria2 python3-libtorrent transmission-cli
 	openipmi ipmitool clustershell snmpd
 	docker.io docker-compose shellcheck
 	ifupdown netplan.io network-manager systemd dbus udev user-mode-linux

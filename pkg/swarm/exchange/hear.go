@@ -109,8 +109,6 @@ func (p *peer) heardHave(piece int, now time.Time) {
 	p.note(piece, now)
 	if t.offersTo(p) {
 		t.offer(now)
-		t.schedule(now)
-		return
 	}
 	// What a head tells a node, it tells that one alone.
 	if p.kind == Head && t.host.cfg.Kind == Node && t.wantable.has(piece) && !t.paused && !p.choking {
@@ -118,7 +116,9 @@ func (p *peer) heardHave(piece int, now time.Time) {
 		p.request(piece, now)
 		return
 	}
-	t.schedule(now)
+	if t.wantable.has(piece) {
+		t.schedule(now)
+	}
 }
 
 // ask queues a block that a peer wants; t.mu is held.

@@ -72,7 +72,7 @@ func (t *Torrent) tellLater(k Kind, after time.Duration) {
 		defer t.mu.Unlock()
 		t.telling[k] = false
 		for _, p := range t.peers {
-			if p.kind == k && p.told < len(t.came) && !t.offersTo(p) {
+			if p.kind == k && p.news() {
 				p.tellNow = true
 				p.poke()
 			}
@@ -87,9 +87,28 @@ func (p *peer) tellHaves() {
 		return
 	}
 	for _, piece := range p.t.came[p.told:] {
-		put(&p.out, haveMessage(int(piece)))
+		if p.cares(int(piece)) {
+			put(&p.out, haveMessage(int(piece)))
+		}
 	}
 	p.told = len(p.t.came)
+}
+
+// cares tells whether a peer needs to know of a piece: who has it itself does not, but for heads,
+// which count.
+func (p *peer) cares(piece int) bool { return p.kind == Head || !p.has.has(piece) }
+
+// news tells whether something came that a peer needs to know and was not told; t.mu is held.
+func (p *peer) news() bool {
+	if p.t.offersTo(p) {
+		return false
+	}
+	for _, piece := range p.t.came[p.told:] {
+		if p.cares(int(piece)) {
+			return true
+		}
+	}
+	return false
 }
 
 // tellInterest says to all whether there is something that we want; t.mu is held.
