@@ -62,7 +62,7 @@ start() {
 	ifupdown)
 		mkdir -p /run/network
 		# Twice: what it makes goes again.
-		{ ifup -v -a && ifdown -v -a && ifup -v -a; } >$told/log 2>&1
+		{ ifup -a && ifdown -a && ifup -a; } >$told/log 2>&1
 		echo "ifup $?" >>$told/log
 		;;
 	networkd) networkd ;;
@@ -92,7 +92,7 @@ all_there() {
 furnish
 udev
 start
-for _ in $(seq 30); do
+for _ in $(seq 60); do
 	all_there && break
 	sleep 1
 done
