@@ -41,7 +41,7 @@ func TestStateOnAFullDisk(t *testing.T) {
 	s := start(t, c, path, copyFold(1))
 	before := s.contents(t, seq)
 	disk.Fill(0)
-	more, err := bus.PublishBatch(ctx(t), c, objects(1500, "b"), seq)
+	more, err := bus.PublishBatch(ctx(t), c, objects(300, "b"), seq)
 	if err != nil {
 		t.Fatal(err)
 	}
