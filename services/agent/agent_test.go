@@ -168,7 +168,7 @@ func TestIdentityAndNetwork(t *testing.T) {
 		t.Errorf("status %d, said %q", code, errOut)
 	}
 	heard, last := n.heard()
-	if heard != "install.setnet STARTED, install.setnet OK" || last.GetValues()["changed"] != "etc/systemd/network/00-luna-bootif.network etc/resolv.conf" {
+	if heard != "install.setnet STARTED, install.setnet OK" || last.GetValues()["changed"] != "etc/systemd/network/00-luna-BOOTIF.network etc/resolv.conf" {
 		t.Errorf("heard %s, %v", heard, last)
 	}
 	if name, err := os.ReadFile(n.root + "/etc/hostname"); err != nil || string(name) != "node001.cluster\n" {

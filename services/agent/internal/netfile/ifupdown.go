@@ -91,6 +91,10 @@ func (j *job) stanzas(b *strings.Builder, l *link) {
 		fmt.Fprintf(b, "iface %s inet manual\n    up ip link set dev $IFACE up\n", l.device)
 		j.once(b, l)
 	}
+	// In the last stanza: the others are taken down before.
+	for _, made := range l.made() {
+		fmt.Fprintf(b, "    post-down ip link delete dev %s\n", made)
+	}
 }
 
 // once writes what an interface has once, not for each address.
@@ -105,9 +109,6 @@ func (j *job) once(b *strings.Builder, l *link) {
 	}
 	for _, c := range l.ethtool {
 		fmt.Fprintf(b, "    post-up ethtool %s $IFACE %s\n", c.flag, strings.Join(c.args, " "))
-	}
-	for _, made := range l.made() {
-		fmt.Fprintf(b, "    post-down ip link delete dev %s\n", made)
 	}
 	if len(l.Addresses) == 0 {
 		return
