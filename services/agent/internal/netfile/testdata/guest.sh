@@ -61,9 +61,15 @@ start() {
 	case $manager in
 	ifupdown)
 		mkdir -p /run/network
-		# Twice: what it makes goes again.
-		{ ifup -a && ifdown -a && ifup -a; } >$told/log 2>&1
-		echo "ifup $?" >>$told/log
+		{
+			ifup -a
+			echo "ifup $?"
+			# What it makes must go again.
+			if grep -q post-down /etc/network/interfaces.d/luna; then
+				ifdown -a && ifup -a
+				echo "ifup $?"
+			fi
+		} >$told/log 2>&1
 		;;
 	networkd) networkd ;;
 	netplan)
