@@ -23,6 +23,8 @@ func (l *listener) Report(_ context.Context, r *bootscript.Report) error {
 	return nil
 }
 
+func (l *listener) Hardware(context.Context, *bootscript.Hardware) error { return nil }
+
 // TestLabelIsAStep labels a system whose setfiles fails or not, with its policy enforced or not.
 func TestLabelIsAStep(t *testing.T) {
 	broken := errors.New("setfiles: exit status 255")
