@@ -14,7 +14,10 @@ NODES ?= 2
 TEST  ?=
 SOAK  ?= 20
 
-.PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads soak demo clean
+# MACHINES are tests of whole machines that take long, of make test-machines.
+MACHINES = Disks|Drivers|NetworkManagers|Controllers|SELinux
+
+.PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads test-machines soak demo clean
 
 all: build
 
@@ -69,11 +72,15 @@ test-unit: packages
 	go test -race -tags '$(TAGS)' -timeout 15m $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v /services/integration)
 
 test-room: build
-	go test -race -tags '$(TAGS)' -timeout 60m -p 1 -count 1 -skip AnyHead $(TEST) ./services/integration/...
+	go test -race -tags '$(TAGS)' -timeout 60m -p 1 -count 1 -skip 'AnyHead|$(MACHINES)' $(TEST) ./services/integration/...
 
 ## test-heads: three heads, of which one is switched off at a time
 test-heads: build
 	go test -race -tags '$(TAGS)' -timeout 40m -count 1 -v -run AnyHead ./services/integration
+
+## test-machines: disks, drivers, network managers and controllers of physical machines, an hour on two cores
+test-machines: build
+	go test -tags '$(TAGS)' -timeout 3h -count 1 -v -run '$(MACHINES)' ./services/integration
 
 ## soak: the tests of random kills and damage, longer; LUNA_SEED repeats one
 soak: test-heads

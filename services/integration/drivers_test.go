@@ -2,6 +2,8 @@ package integration_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +36,13 @@ func TestDriversOfPhysicalMachines(t *testing.T) {
 			c.want(address, "cat /proc/cmdline", "luna.service=1")
 			service := c.devices(address)
 			c.tools(address)
+			found, err := l.Luna(ctx, "node", "show", m.Name, "--hardware")
+			must(t, err)
+			for _, part := range []string{m.MAC, spec.Firmware.String()} {
+				if !strings.Contains(strings.ToLower(found), strings.ToLower(part)) {
+					t.Errorf("no %s in the hardware:\n%s", part, found)
+				}
+			}
 			c.do("node", "change", m.Name, "--service", "n")
 			c.reboot(m, address)
 			c.up("installed", address)
@@ -41,6 +50,7 @@ func TestDriversOfPhysicalMachines(t *testing.T) {
 			if installed := c.devices(address); installed != service {
 				t.Errorf("in service mode:\n%s\ninstalled:\n%s", service, installed)
 			}
+			c.knownHosts(m.Name, address)
 			must(t, m.Stop())
 		})
 	}
@@ -56,6 +66,19 @@ func (c *checker) devices(address string) string {
 		}
 	}
 	return out
+}
+
+// knownHosts has ssh check a node's key with what the head knows.
+func (c *checker) knownHosts(name, address string) {
+	c.t.Helper()
+	lines, err := c.l.Luna(c.ctx, "cluster", "known_hosts")
+	must(c.t, err)
+	file := filepath.Join(c.l.Dir(), "known_hosts")
+	must(c.t, os.WriteFile(file, []byte(lines), 0o600))
+	c.head("ssh", "-F", "none", "-i", c.l.Image.Key, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "UserKnownHostsFile="+file, "root@"+address, "true")
+	if !strings.Contains(lines, name) {
+		c.t.Errorf("no %s in known_hosts:\n%s", name, lines)
+	}
 }
 
 // tools runs every tool that install scripts may use, on a terminal.
