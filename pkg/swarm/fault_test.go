@@ -12,6 +12,7 @@ const surviving = 90 * time.Second
 // faults is a room for what goes wrong: a head and nodes, 12 MB in three segments.
 func faults(t *testing.T, nodes int, change ...func(*role)) (r *switchroom, head *machine, list []*machine) {
 	t.Helper()
+	t.Parallel()
 	r = newSwitchroom(t, "40mbit", pieceLength, 80, 70, 50)
 	head = r.head()
 	return r, head, r.nodes(nodes, change...)
@@ -93,6 +94,7 @@ func TestPeersThatDoNoGood(t *testing.T) {
 
 // With two heads each offers, and the nodes go on when one of them is killed.
 func TestOneOfTwoHeadsIsKilled(t *testing.T) {
+	t.Parallel()
 	r := newSwitchroom(t, "40mbit", pieceLength, 80, 70, 50)
 	heads := []*machine{r.head(), r.head()}
 	list := r.nodes(4)

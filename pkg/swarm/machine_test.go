@@ -108,25 +108,15 @@ func (r role) head(ctx context.Context, lines <-chan string, log *slog.Logger) e
 	if err := s.Set(map[swarm.InfoHash]swarm.Wanted{hash: {Torrent: torrent}}); err != nil {
 		return err
 	}
-	tracker := swarm.NewTracker(swarm.TrackerConfig{Pace: swarm.Pace{Interval: 3 * time.Second},
-		Head: swarm.Head{Port: s.Port(), PeerID: s.PeerID()}})
-	tracker.SetTorrents([]swarm.InfoHash{hash})
-	mux := http.NewServeMux()
-	mux.Handle("/announce", tracker)
-	mux.Handle("/scrape", tracker)
-	mux.Handle("/payload/", http.StripPrefix("/payload/", http.FileServer(http.Dir(r.Dir))))
-	srv := &http.Server{Addr: netip.AddrPortFrom(r.Addr, trackerPort).String(), Handler: mux}
+	srv := r.office(s, hash)
 	ended := make(chan error, 2)
 	go func() { ended <- srv.ListenAndServe() }()
 	go func() { ended <- s.Run(ctx) }()
-	for t := time.NewTicker(5 * time.Millisecond); ; <-t.C {
-		if o := s.Torrents()[0]; o.Offered == o.Size {
-			break
-		}
+	for o := s.Torrents()[0]; o.Offered < o.Size; o = s.Torrents()[0] {
+		time.Sleep(5 * time.Millisecond)
 	}
 	say(word{Ready: true})
 	for line := range lines {
-		var err error
 		switch line {
 		case "untrack":
 			err = srv.Close()
@@ -145,6 +135,18 @@ func (r role) head(ctx context.Context, lines <-chan string, log *slog.Logger) e
 	default:
 	}
 	return nil
+}
+
+// office is the head's tracker, and its segments over HTTP.
+func (r role) office(s *swarm.Seeder, hash swarm.InfoHash) *http.Server {
+	tracker := swarm.NewTracker(swarm.TrackerConfig{Pace: swarm.Pace{Interval: 3 * time.Second},
+		Head: swarm.Head{Port: s.Port(), PeerID: s.PeerID()}})
+	tracker.SetTorrents([]swarm.InfoHash{hash})
+	mux := http.NewServeMux()
+	mux.Handle("/announce", tracker)
+	mux.Handle("/scrape", tracker)
+	mux.Handle("/payload/", http.StripPrefix("/payload/", http.FileServer(http.Dir(r.Dir))))
+	return &http.Server{Addr: netip.AddrPortFrom(r.Addr, trackerPort).String(), Handler: mux}
 }
 
 // node begins at a line of its input, tells how far it is, and ends with its input.

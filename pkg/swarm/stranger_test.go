@@ -47,6 +47,7 @@ var strangers = map[string]stranger{
 func TestStrangersTakePart(t *testing.T) {
 	for name, s := range strangers {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			testenv.Program(t, s.program)
 			r := newSwitchroom(t, "", pieceLength, 20, 40, 25)
 			head := r.head()

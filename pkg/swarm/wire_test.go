@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,11 +48,14 @@ type machine struct {
 	error latest[string]
 }
 
+// rooms counts them, so that each has names of its own.
+var rooms atomic.Int32
+
 func newSwitchroom(t testing.TB, rate string, length int, pieces ...int) *switchroom {
 	t.Helper()
 	testenv.Root(t)
 	testenv.Program(t, "tc")
-	r := &switchroom{t: t, name: fmt.Sprintf("luna-swarm-%d", os.Getpid()), rate: rate}
+	r := &switchroom{t: t, name: fmt.Sprintf("luna-swarm-%d-%d", os.Getpid(), rooms.Add(1)), rate: rate}
 	// A node's payload lies in memory.
 	var err error
 	if r.dir, err = os.MkdirTemp("/dev/shm", r.name+"-"); err != nil {

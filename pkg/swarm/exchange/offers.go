@@ -208,42 +208,6 @@ func (o *offers[N]) taker(piece int, now time.Time) (best N, ok bool) {
 	return best, ok
 }
 
-// another returns a piece to offer beyond once, out of the budget for that: one that is late, else
-// one that a single node has when all others are at nodes.
-func (o *offers[N]) another(now time.Time) (n N, piece int, ok bool) {
-	if o.extra >= extraLeast+o.made/extraShare || !o.room(now) {
-		return n, 0, false
-	}
-	for piece, to := range o.open {
-		if o.holders[piece] > 0 || !o.allLate(to, now) {
-			continue
-		}
-		if n, ok = o.taker(piece, now); ok {
-			return o.more(n, piece, now)
-		}
-	}
-	if !o.free.empty() {
-		return n, 0, false
-	}
-	start := o.chance.IntN(len(o.holders))
-	for i := range o.holders {
-		piece := (start + i) % len(o.holders)
-		if o.holders[piece] != 1 || !o.have.has(piece) || len(o.open[piece]) > 0 {
-			continue
-		}
-		if n, ok = o.taker(piece, now); ok {
-			return o.more(n, piece, now)
-		}
-	}
-	return n, 0, false
-}
-
-func (o *offers[N]) more(n N, piece int, now time.Time) (N, int, bool) {
-	o.extra++
-	o.make(n, piece, now)
-	return n, piece, true
-}
-
 func (o *offers[N]) anyLate(t *taker, now time.Time) bool {
 	for _, since := range t.open {
 		if o.late(since, now) {
@@ -251,55 +215,4 @@ func (o *offers[N]) anyLate(t *taker, now time.Time) bool {
 		}
 	}
 	return false
-}
-
-func (o *offers[N]) allLate(to map[N]time.Time, now time.Time) bool {
-	for _, since := range to {
-		if !o.late(since, now) {
-			return false
-		}
-	}
-	return true
-}
-
-// doubt looks whether nodes get anything. When none does for long, though some lack pieces, those
-// who alone have pieces keep them to themselves, frozen or lying: these pieces are free again, and
-// so are those that were offered in vain.
-func (o *offers[N]) doubt(now time.Time) {
-	if !o.incomplete() {
-		o.news = now
-	}
-	if now.Sub(o.news) < o.mean.times(stillTimes, stillLeast) {
-		return
-	}
-	o.news = now
-	for n, t := range o.nodes {
-		for piece := range t.open {
-			o.end(n, t, piece)
-		}
-	}
-	for _, t := range o.nodes {
-		if !t.doubted && o.alone(t) {
-			t.doubted = true
-			o.forget(t)
-		}
-	}
-}
-
-func (o *offers[N]) incomplete() bool {
-	for _, t := range o.nodes {
-		if t.lacks > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// alone tells whether a node has pieces that no other believed node has, while there are others.
-func (o *offers[N]) alone(t *taker) (alone bool) {
-	if len(o.nodes) < 2 {
-		return false
-	}
-	t.has.each(func(i int) { alone = alone || o.holders[i] == 1 && o.have.has(i) })
-	return alone
 }

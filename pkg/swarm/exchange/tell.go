@@ -1,17 +1,22 @@
 package exchange
 
 import (
+	"slices"
 	"time"
 
 	pp "github.com/anacrolix/torrent/peer_protocol"
 )
 
-// Pieces that came are told together: after an eighth of the time that a piece takes, within these
-// bounds. Heads, which only count, hear later.
+// Pieces that came are told together, since each message wakes a peer: after half the time that a
+// piece takes, within these bounds, and with whatever else is said to a peer. A piece that few have
+// is told soon: others wait for it. Heads, which only count, hear of what they did not offer later.
 const (
-	gatherLeast = 20 * time.Millisecond
-	gatherMost  = 100 * time.Millisecond
+	gatherRare  = 20 * time.Millisecond
+	gatherLeast = 50 * time.Millisecond
+	gatherMost  = 500 * time.Millisecond
 	gatherHead  = 200 * time.Millisecond
+	// rare is how many peers have a piece that few have.
+	rare = 2
 )
 
 // offersTo tells whether a peer is told of pieces by offers alone.
@@ -54,25 +59,27 @@ func (t *Torrent) tell(piece int) {
 			p.poke()
 		}
 	}
-	gather := min(max(time.Duration(t.usual)/8, gatherLeast), gatherMost)
-	t.tellLater(Node, gather)
-	t.tellLater(Foreign, gather)
-	t.tellLater(Head, gatherHead)
+	if t.holders[piece] <= rare {
+		t.tellLater(0, gatherRare, Node, Foreign)
+	}
+	t.tellLater(1, min(max(time.Duration(t.usual)/2, gatherLeast), gatherMost), Node, Foreign)
+	t.tellLater(2, gatherHead, Head)
 }
 
-func (t *Torrent) tellLater(k Kind, after time.Duration) {
-	if t.telling[k] {
+// tellLater tells peers of some kinds after a time, unless that is planned already.
+func (t *Torrent) tellLater(plan int, after time.Duration, kinds ...Kind) {
+	if t.telling[plan] {
 		return
 	}
-	t.telling[k] = true
+	t.telling[plan] = true
 	t.work.Add(1)
 	time.AfterFunc(after, func() {
 		defer t.work.Done()
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.telling[k] = false
+		t.telling[plan] = false
 		for _, p := range t.peers {
-			if p.kind == k && p.news() {
+			if slices.Contains(kinds, p.kind) && p.news() {
 				p.tellNow = true
 				p.poke()
 			}

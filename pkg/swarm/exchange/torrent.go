@@ -35,6 +35,7 @@ type Torrent struct {
 	shape
 	buffers sync.Pool
 	sent    atomic.Int64
+	stir    chan struct{} // there is something to look at
 	cancel  context.CancelFunc
 	work    sync.WaitGroup
 
@@ -49,14 +50,17 @@ type Torrent struct {
 	flying    map[int][]*transfer
 	usual     mean    // time from asking for a piece to having it
 	came      []int32 // pieces in the order in which they came, for those who are told of them
-	telling   [3]bool // by kind: a time is set when peers are told
+	telling   [3]bool // by plan: a time is set when peers are told
 	addresses *addresses
 	offers    *offers[*peer] // nil but in a head
 	chance    *rand.Rand
 }
 
-// tick is how often a torrent looks for what is late.
-const tick = 100 * time.Millisecond
+// tick is how often a torrent with peers looks for what is late; one without looks at times.
+const (
+	tick     = 100 * time.Millisecond
+	idleTick = 2 * time.Second
+)
 
 // Add makes a host exchange a torrent of which nothing is there and nothing wanted yet.
 func (h *Host) Add(cfg TorrentConfig) (*Torrent, error) {
@@ -69,6 +73,7 @@ func (h *Host) Add(cfg TorrentConfig) (*Torrent, error) {
 	t := &Torrent{host: h, cfg: cfg, shape: shape{cfg.Count, cfg.PieceLength}, peers: map[[20]byte]*peer{},
 		have: newSet(cfg.Count), missing: newSet(cfg.Count), wantable: newSet(cfg.Count), holders: make([]uint16, cfg.Count),
 		flying: map[int][]*transfer{}, addresses: newAddresses(), chance: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
+	t.stir = make(chan struct{}, 1)
 	t.buffers.New = func() any { b := make([]byte, cfg.PieceLength); return &b }
 	if h.cfg.Kind == Head {
 		t.offers = newOffers[*peer](cfg.Count, t.chance)
@@ -105,26 +110,29 @@ func (t *Torrent) Drop() {
 
 // run looks for what is late until ctx ends.
 func (t *Torrent) run(ctx context.Context) {
-	clock := time.NewTicker(tick)
-	defer clock.Stop()
 	for {
+		dial, next := t.look(time.Now())
+		for _, at := range dial {
+			t.work.Go(func() { t.dial(ctx, at) })
+		}
 		select {
-		case now := <-clock.C:
-			for _, at := range t.look(now) {
-				t.work.Go(func() { t.dial(ctx, at) })
-			}
+		case <-time.After(next):
+		case <-t.stir:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// look does what time brings, and returns whom to dial.
-func (t *Torrent) look(now time.Time) []netip.AddrPort {
+// look does what time brings. It returns whom to dial, and when to look again.
+func (t *Torrent) look(now time.Time) (dial []netip.AddrPort, next time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		return nil
+		return nil, idleTick
+	}
+	if next = tick; len(t.peers) == 0 && len(t.addresses.known) == 0 {
+		next = idleTick
 	}
 	for _, p := range t.peers {
 		p.look(now)
@@ -135,7 +143,7 @@ func (t *Torrent) look(now time.Time) []netip.AddrPort {
 		t.offer(now)
 		t.offerMore(now)
 	}
-	return t.addresses.due(now, t.cfg.Peers-len(t.peers))
+	return t.addresses.due(now, t.cfg.Peers-len(t.peers)), next
 }
 
 // dial connects to a peer and stays with it.
@@ -156,88 +164,14 @@ func (t *Torrent) AddPeers(list []netip.AddrPort) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.addresses.add(list, time.Now())
+	t.lookNow()
 }
 
-// Want says that some pieces are to be fetched, or no more, unless they are there.
-func (t *Torrent) Want(first, count int, want bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for i := first; i < first+count; i++ {
-		if want && !t.have.has(i) {
-			t.missing.add(i)
-		} else {
-			t.missing.remove(i)
-		}
-		t.settle(i)
-	}
-	t.tellInterest()
-	t.schedule(time.Now())
-}
-
-// Pause stops asking for pieces, or goes on.
-func (t *Torrent) Pause(pause bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.paused = pause
-	t.schedule(time.Now())
-}
-
-// Have says that a piece is there and was checked.
-func (t *Torrent) Have(piece int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.gain(piece, time.Now())
-}
-
-// gain notes that a piece is there, and tells the peers; t.mu is held.
-func (t *Torrent) gain(piece int, now time.Time) {
-	if t.closed || t.have.has(piece) {
-		return
-	}
-	t.have.add(piece)
-	t.missing.remove(piece)
-	for _, tr := range t.flying[piece] {
-		if !tr.whole {
-			tr.from.cancel(tr)
-		}
-	}
-	t.settle(piece)
-	t.came = append(t.came, int32(piece))
-	if t.offers != nil {
-		t.offers.gain(piece)
-		t.offer(now)
-	}
-	t.tell(piece)
-	if t.missing.empty() {
-		t.tellInterest()
-	}
-}
-
-// Lose says that a piece is not there any more. Who was told of it is disconnected: there is no
-// message that takes it back.
-func (t *Torrent) Lose(piece int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.have.has(piece) {
-		return
-	}
-	t.have.remove(piece)
-	if t.offers != nil {
-		t.offers.lose(piece)
-	}
-	for _, p := range t.peers {
-		if !t.offersTo(p) || p.offered.has(piece) {
-			p.close(errTaken)
-		}
-	}
-}
-
-// settle notes whether a piece may be asked for; t.mu is held.
-func (t *Torrent) settle(piece int) {
-	if t.missing.has(piece) && len(t.flying[piece]) == 0 {
-		t.wantable.add(piece)
-	} else {
-		t.wantable.remove(piece)
+// lookNow makes the torrent look, whenever the next time would be.
+func (t *Torrent) lookNow() {
+	select {
+	case t.stir <- struct{}{}:
+	default:
 	}
 }
 

@@ -1,0 +1,188 @@
+package exchange
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/anacrolix/torrent/metainfo"
+	pp "github.com/anacrolix/torrent/peer_protocol"
+)
+
+// memory has pieces that are full of their number.
+type memory struct{}
+
+func (memory) ReadAt(piece int, b []byte, _ int64) (int, error) {
+	return copy(b, bytes.Repeat([]byte{byte(piece)}, len(b))), nil
+}
+
+func (memory) Put(piece int, data []byte) error {
+	if !bytes.Equal(data, bytes.Repeat([]byte{byte(piece)}, len(data))) {
+		return ErrWrongPiece
+	}
+	return nil
+}
+
+var hash = metainfo.HashBytes([]byte("torrent"))
+
+// runHost runs a host with a torrent of ten pieces, some of which it has.
+func runHost(t *testing.T, k Kind, has int, got chan int) (*Host, *Torrent) {
+	t.Helper()
+	h, err := Listen(Config{Kind: k, Listen: netip.MustParseAddrPort("127.0.0.1:0"), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tor, err := h.Add(TorrentConfig{Hash: hash, Count: 10, PieceLength: 2 * BlockSize, Pieces: memory{}, Peers: 20,
+		Got: func(piece int, _ Source) { got <- piece }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range has {
+		tor.Have(i)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return h, tor
+}
+
+// talk is a conversation with a host.
+type talk struct {
+	t *testing.T
+	net.Conn
+	dec pp.Decoder
+}
+
+func call(t *testing.T, h *Host, id string) *talk {
+	t.Helper()
+	c, err := net.Dial("tcp", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), h.Port()).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pp.Handshake(t.Context(), c, &hash, [20]byte([]byte(id)), pp.PeerExtensionBits{}); err != nil {
+		t.Fatal(err)
+	}
+	return &talk{t: t, Conn: c, dec: pp.Decoder{R: bufio.NewReader(c), MaxLength: 1 << 20}}
+}
+
+func (k *talk) say(m pp.Message) {
+	k.t.Helper()
+	if _, err := k.Write(m.MustMarshalBinary()); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+func (k *talk) hear(want pp.MessageType) (m pp.Message) {
+	k.t.Helper()
+	if err := k.dec.Decode(&m); err != nil || m.Type != want {
+		k.t.Fatalf("heard %v, %v, want %v", m.Type, err, want)
+	}
+	return m
+}
+
+// over fails unless the host ends the conversation.
+func (k *talk) over() {
+	k.t.Helper()
+	for {
+		var m pp.Message
+		if err := k.dec.Decode(&m); err != nil {
+			return
+		}
+	}
+}
+
+func TestHeadOffersToANode(t *testing.T) {
+	h, _ := runHost(t, Head, 10, nil)
+	k := call(t, h, "-LN0200-aaaaaaaaaaaa")
+	k.hear(pp.Unchoke)
+	k.say(pp.Message{Type: pp.Interested})
+	seen := map[pp.Integer]bool{}
+	var last pp.Integer
+	for range offerWidth {
+		last = k.hear(pp.Have).Index
+		seen[last] = true
+	}
+	k.say(pp.Message{Type: pp.Request, Index: last, Begin: BlockSize, Length: 100})
+	if m := k.hear(pp.Piece); m.Index != last || m.Begin != BlockSize || !bytes.Equal(m.Piece, bytes.Repeat([]byte{byte(last)}, 100)) {
+		t.Errorf("heard %d bytes at %d of piece %d", len(m.Piece), m.Begin, m.Index)
+	}
+	k.say(pp.Message{Type: pp.Have, Index: last})
+	if next := k.hear(pp.Have).Index; seen[next] {
+		t.Errorf("piece %d is offered twice", next)
+	}
+}
+
+func TestHeadShowsAStrangerAll(t *testing.T) {
+	h, tor := runHost(t, Head, 9, nil)
+	k := call(t, h, "-XX0000-aaaaaaaaaaaa")
+	if m := k.hear(pp.Bitfield); !m.Bitfield[8] || m.Bitfield[9] {
+		t.Errorf("heard %v", m.Bitfield)
+	}
+	k.hear(pp.Unchoke)
+	tor.Have(9)
+	if m := k.hear(pp.Have); m.Index != 9 {
+		t.Errorf("heard of %d", m.Index)
+	}
+	tor.Lose(3) // which cannot be said
+	k.over()
+}
+
+func TestNodeTakesFromAStranger(t *testing.T) {
+	got := make(chan int, 1)
+	h, tor := runHost(t, Node, 9, got)
+	tor.Want(0, 10, true)
+	k := call(t, h, "-XX0000-aaaaaaaaaaaa")
+	k.hear(pp.Bitfield)
+	k.hear(pp.Unchoke)
+	k.hear(pp.Interested)
+	k.say(pp.Message{Type: pp.Unchoke})
+	k.say(pp.Message{Type: pp.Have, Index: 9})
+	for range 2 {
+		m := k.hear(pp.Request)
+		k.say(pp.Message{Type: pp.Piece, Index: m.Index, Begin: m.Begin, Piece: bytes.Repeat([]byte{9}, int(m.Length))})
+	}
+	if piece := <-got; piece != 9 {
+		t.Errorf("got piece %d", piece)
+	}
+	k.hear(pp.NotInterested)
+}
+
+func TestWhoSendsAWrongPieceIsLeftAlone(t *testing.T) {
+	h, tor := runHost(t, Node, 0, nil)
+	tor.Want(0, 10, true)
+	k := call(t, h, "-XX0000-aaaaaaaaaaaa")
+	k.hear(pp.Unchoke)
+	k.hear(pp.Interested)
+	k.say(pp.Message{Type: pp.Unchoke})
+	k.say(pp.Message{Type: pp.Have, Index: 4})
+	for range 2 {
+		m := k.hear(pp.Request)
+		k.say(pp.Message{Type: pp.Piece, Index: m.Index, Begin: m.Begin, Piece: make([]byte, m.Length)})
+	}
+	k.over()
+	call(t, h, "-XX0000-bbbbbbbbbbbb").over()
+}
+
+func TestWhoTalksNonsenseIsDisconnected(t *testing.T) {
+	h, _ := runHost(t, Head, 10, nil)
+	for _, m := range []pp.Message{{Type: pp.Have, Index: 10}, {Type: pp.Request, Length: 1 << 20}, {Type: pp.Bitfield, Bitfield: make([]bool, 99)}} {
+		k := call(t, h, "-LN0200-aaaaaaaaaaaa")
+		k.say(m)
+		k.over()
+	}
+}
