@@ -11,7 +11,8 @@ import (
 // tune sets what a connection needs to pass on pieces of a length soon: little that waits unsent,
 // where nothing can be taken back, and little that waits unread.
 func tune(c *net.TCPConn, pieceLength int64) error {
-	if err := c.SetReadBuffer(unreadBytes(pieceLength)); err != nil {
+	// The reader waits for a part of the buffer; the peer must have room to go on meanwhile.
+	if err := c.SetReadBuffer(max(4*unreadBytes(pieceLength), 128<<10)); err != nil {
 		return err
 	}
 	err := c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3})
@@ -21,7 +22,7 @@ func tune(c *net.TCPConn, pieceLength int64) error {
 	return option(c, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentBytes(pieceLength))
 }
 
-// unreadBytes is how much may wait to be read.
+// unreadBytes is how much of a piece is waited for before it is read.
 func unreadBytes(pieceLength int64) int { return int(min(max(pieceLength*3/8, 32<<10), 1<<20)) }
 
 // unsentBytes is how much waits in the kernel to be sent, at most.
