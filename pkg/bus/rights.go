@@ -28,7 +28,7 @@ type need struct {
 
 var needs = []need{
 	{user: "inventory", folds: []string{subject.Inventory}, answers: true,
-		events: []string{subject.AllInventory, subject.AllSecrets}},
+		events: []string{subject.AllInventory, subject.AllSecrets}, writes: []string{subject.Inputs}},
 	{user: "image-packer", folds: []string{subject.Inventory, subject.Images}, answers: true,
 		events:   []string{subject.AllReleases, subject.Job("image-packer", "*")},
 		commands: []string{subject.Commands("inventory")}, writes: []string{subject.Files, subject.Inputs}},
@@ -55,7 +55,7 @@ func Rights() []Right {
 	return rights
 }
 
-// operator may send every command and read every stream but SECRETS.
+// operator may send every command, put down big inputs and read every stream but SECRETS.
 func operator() Right {
 	r := Right{User: "operator",
 		Publish:   []string{subject.AllCommands, "$SRV.>", "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST"},
@@ -66,7 +66,13 @@ func operator() Right {
 	for _, b := range []string{subject.Files, subject.Inputs} {
 		r.Publish = append(r.Publish, reading("OBJ_"+b)...)
 	}
+	r.Publish = append(r.Publish, writing(subject.Inputs)...)
 	return r
+}
+
+// writing is what a writer of a bucket sends beside what a reader does.
+func writing(bucket string) []string {
+	return []string{"$O." + bucket + ".>", "$JS.API.STREAM.PURGE.OBJ_" + bucket}
 }
 
 func (n need) right() Right {
@@ -84,7 +90,7 @@ func (n need) right() Right {
 		r.Publish = append(r.Publish, reading("OBJ_"+b)...)
 	}
 	for _, b := range n.writes {
-		r.Publish = append(r.Publish, "$O."+b+".>", "$JS.API.STREAM.PURGE.OBJ_"+b)
+		r.Publish = append(r.Publish, writing(b)...)
 	}
 	if n.user == "inventory" {
 		// It lists and takes away secrets; it reads none.

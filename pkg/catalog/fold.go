@@ -43,17 +43,17 @@ func Fold(keep ...Noun) projection.Fold {
 	}
 }
 
+// store is where objects and their index entries are kept.
+type store interface {
+	source
+	Put(bucket, key string, data []byte) error
+	Delete(bucket, key string) error
+}
+
 // apply replaces an object and its index entries.
-func apply(tx *projection.Tx, noun Noun, id string, ev projection.Event) error {
-	old, err := get(tx, noun, id)
-	if err != nil {
+func apply(tx store, noun Noun, id string, ev projection.Event) error {
+	if err := forget(tx, noun, id); err != nil {
 		return err
-	}
-	if old != nil {
-		_, m := Unwrap(old)
-		if err := unindex(tx, noun, id, m); err != nil {
-			return err
-		}
 	}
 	if ev.Deleted() {
 		return tx.Delete(objects, key(noun, id))
@@ -62,8 +62,23 @@ func apply(tx *projection.Tx, noun Noun, id string, ev projection.Event) error {
 	if err := wire.Event(ev.Data, m); err != nil {
 		return nil //nolint:nilerr // a message that is no object is no reason to stop following
 	}
+	return keep(tx, noun, id, m, ev.Seq)
+}
+
+// forget removes the index entries of what an id stands for.
+func forget(tx store, noun Noun, id string) error {
+	old, err := get(tx, noun, id)
+	if err != nil || old == nil {
+		return err
+	}
+	_, m := Unwrap(old)
+	return unindex(tx, noun, id, m)
+}
+
+// keep puts an object and its index entries into a store.
+func keep(tx store, noun Noun, id string, m proto.Message, seq uint64) error {
 	o := Wrap(m)
-	o.Sequence = ev.Seq
+	o.Sequence = seq
 	data, err := proto.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("encode %s %s: %w", noun, id, err)
@@ -81,7 +96,7 @@ func apply(tx *projection.Tx, noun Noun, id string, ev projection.Event) error {
 
 // unindex removes the index entries of an old object that still point at it:
 // during a rebuild another object may have taken them since.
-func unindex(tx *projection.Tx, noun Noun, id string, m proto.Message) error {
+func unindex(tx store, noun Noun, id string, m proto.Message) error {
 	for _, e := range indexEntries(noun, m) {
 		holder, err := tx.Get(e.bucket, e.key)
 		if err != nil {
@@ -124,7 +139,7 @@ func indexEntries(noun Noun, m proto.Message) []entry {
 
 func key(noun Noun, id string) string { return string(noun) + "/" + id }
 
-func get(tx *projection.Tx, noun Noun, id string) (*inventoryv1.Object, error) {
+func get(tx source, noun Noun, id string) (*inventoryv1.Object, error) {
 	data, err := tx.Get(objects, key(noun, id))
 	if err != nil || data == nil {
 		return nil, err

@@ -13,7 +13,13 @@ import (
 
 // View reads the inventory within one transaction. What is not there is nil
 // without an error.
-type View struct{ tx *projection.Tx }
+type View struct{ tx source }
+
+// source is what a view reads: a transaction, or a layer over one.
+type source interface {
+	Get(bucket, key string) ([]byte, error)
+	Each(bucket, prefix, after string, do func(key string, data []byte) bool) error
+}
 
 // Read calls do with a view of a state.
 func Read(s *projection.State, do func(v View) error) error {

@@ -3,6 +3,8 @@ package secret
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -64,6 +66,20 @@ func writeKey(path string) error {
 		return err
 	}
 	return nil
+}
+
+// Digest tells data apart that only who has the key can guess at: the HMAC-SHA256
+// of its parts.
+func (k Key) Digest(parts ...string) []byte {
+	var key []byte
+	if k.identity != nil {
+		key = []byte(k.identity.String())
+	}
+	h := hmac.New(sha256.New, key)
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return h.Sum(nil)
 }
 
 // Seal encrypts data, bound to the id under which it will be found.

@@ -27,6 +27,7 @@ import (
 	"github.com/luna-hpc/luna/services/inventory/internal/osimage"
 	"github.com/luna-hpc/luna/services/inventory/internal/otherdev"
 	"github.com/luna-hpc/luna/services/inventory/internal/read"
+	"github.com/luna-hpc/luna/services/inventory/internal/transfer"
 	"github.com/luna-hpc/luna/services/inventory/internal/undo"
 	"github.com/luna-hpc/luna/services/inventory/internal/upkeep"
 )
@@ -56,6 +57,7 @@ func New(_ Config, d run.Deps) (run.Task, error) {
 	}
 	decider := change.NewDecider(d.Bus, state, key, time.Now)
 	endpoints := append(changing(decider), reading(read.New(state, decider))...)
+	endpoints = append(endpoints, transfer.NewDesk(d.Bus, state, decider, key).Endpoints()...)
 	commands := bus.NewService(d.Bus, Name, "cluster, networks, osimages, switches, other devices, BMC set-ups, groups and nodes", endpoints...)
 	tidy := upkeep.New(d.Bus, state, d.Log, time.Now)
 	return run.NewGroup(Name, state, commands, tidy), nil

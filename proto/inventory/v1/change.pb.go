@@ -237,7 +237,9 @@ type Change struct {
 	Reason  string   `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	Touched []*Touch `protobuf:"bytes,6,rep,name=touched,proto3" json:"touched,omitempty"`
 	// The command's JSON with secrets as ***.
-	Request       string `protobuf:"bytes,7,opt,name=request,proto3" json:"request,omitempty"`
+	Request string `protobuf:"bytes,7,opt,name=request,proto3" json:"request,omitempty"`
+	// What else there was to say of the change, a line each.
+	Notes         []string `protobuf:"bytes,8,rep,name=notes,proto3" json:"notes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -321,6 +323,13 @@ func (x *Change) GetRequest() string {
 	return ""
 }
 
+func (x *Change) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
 // Touch names one object that a change wrote or deleted, in the batch's order.
 type Touch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -402,8 +411,10 @@ type ChangeReply struct {
 	// True when nothing was done: the reply tells what would be.
 	DryRun bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// What a dry run would write or delete, and what nodes would be answered differently.
-	Touched       []*Touch  `protobuf:"bytes,6,rep,name=touched,proto3" json:"touched,omitempty"`
-	Effects       []*Effect `protobuf:"bytes,7,rep,name=effects,proto3" json:"effects,omitempty"`
+	Touched []*Touch  `protobuf:"bytes,6,rep,name=touched,proto3" json:"touched,omitempty"`
+	Effects []*Effect `protobuf:"bytes,7,rep,name=effects,proto3" json:"effects,omitempty"`
+	// What else there is to say of the change, a line each.
+	Notes         []string `protobuf:"bytes,8,rep,name=notes,proto3" json:"notes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -483,6 +494,13 @@ func (x *ChangeReply) GetTouched() []*Touch {
 func (x *ChangeReply) GetEffects() []*Effect {
 	if x != nil {
 		return x.Effects
+	}
+	return nil
+}
+
+func (x *ChangeReply) GetNotes() []string {
+	if x != nil {
+		return x.Notes
 	}
 	return nil
 }
@@ -1196,7 +1214,7 @@ const file_inventory_v1_change_proto_rawDesc = "" +
 	"\x06switch\x18\t \x01(\v2\x14.inventory.v1.SwitchH\x00R\x06switch\x124\n" +
 	"\botherdev\x18\n" +
 	" \x01(\v2\x16.inventory.v1.OtherdevH\x00R\botherdevB\x06\n" +
-	"\x04kind\"\xce\x01\n" +
+	"\x04kind\"\xe4\x01\n" +
 	"\x06Change\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12\x16\n" +
@@ -1205,12 +1223,13 @@ const file_inventory_v1_change_proto_rawDesc = "" +
 	"\acommand\x18\x04 \x01(\tR\acommand\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12-\n" +
 	"\atouched\x18\x06 \x03(\v2\x13.inventory.v1.TouchR\atouched\x12\x18\n" +
-	"\arequest\x18\a \x01(\tR\arequest\"Y\n" +
+	"\arequest\x18\a \x01(\tR\arequest\x12\x14\n" +
+	"\x05notes\x18\b \x03(\tR\x05notes\"Y\n" +
 	"\x05Touch\x12\x12\n" +
 	"\x04noun\x18\x01 \x01(\tR\x04noun\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
-	"\adeleted\x18\x04 \x01(\bR\adeleted\"\xe6\x02\n" +
+	"\adeleted\x18\x04 \x01(\bR\adeleted\"\xfc\x02\n" +
 	"\vChangeReply\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1d\n" +
 	"\n" +
@@ -1219,7 +1238,8 @@ const file_inventory_v1_change_proto_rawDesc = "" +
 	"\x05names\x18\x04 \x03(\v2$.inventory.v1.ChangeReply.NamesEntryR\x05names\x12\x17\n" +
 	"\adry_run\x18\x05 \x01(\bR\x06dryRun\x12-\n" +
 	"\atouched\x18\x06 \x03(\v2\x13.inventory.v1.TouchR\atouched\x12.\n" +
-	"\aeffects\x18\a \x03(\v2\x14.inventory.v1.EffectR\aeffects\x1a8\n" +
+	"\aeffects\x18\a \x03(\v2\x14.inventory.v1.EffectR\aeffects\x12\x14\n" +
+	"\x05notes\x18\b \x03(\tR\x05notes\x1a8\n" +
 	"\n" +
 	"NamesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

@@ -234,7 +234,10 @@ type Rest struct {
 	NetworkId string                 `protobuf:"bytes,1,opt,name=network_id,json=networkId,proto3" json:"network_id,omitempty"`
 	Address   string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
 	// RFC 3339 time from which the address may be used again.
-	Until         string `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	Until string `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// Who gave it up, as in "node node001", and a node's MAC: an import may give it back to them.
+	Holder        string `protobuf:"bytes,4,opt,name=holder,proto3" json:"holder,omitempty"`
+	Mac           string `protobuf:"bytes,5,opt,name=mac,proto3" json:"mac,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -286,6 +289,20 @@ func (x *Rest) GetAddress() string {
 func (x *Rest) GetUntil() string {
 	if x != nil {
 		return x.Until
+	}
+	return ""
+}
+
+func (x *Rest) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *Rest) GetMac() string {
+	if x != nil {
+		return x.Mac
 	}
 	return ""
 }
@@ -591,12 +608,14 @@ const file_inventory_v1_network_proto_rawDesc = "" +
 	"\acomment\x18\x0e \x01(\tR\acomment\"6\n" +
 	"\fAddressRange\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\tR\x05start\x12\x10\n" +
-	"\x03end\x18\x02 \x01(\tR\x03end\"U\n" +
+	"\x03end\x18\x02 \x01(\tR\x03end\"\x7f\n" +
 	"\x04Rest\x12\x1d\n" +
 	"\n" +
 	"network_id\x18\x01 \x01(\tR\tnetworkId\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
-	"\x05until\x18\x03 \x01(\tR\x05until\"\x89\x02\n" +
+	"\x05until\x18\x03 \x01(\tR\x05until\x12\x16\n" +
+	"\x06holder\x18\x04 \x01(\tR\x06holder\x12\x10\n" +
+	"\x03mac\x18\x05 \x01(\tR\x03mac\"\x89\x02\n" +
 	"\x11NetworkAddRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x16\n" +

@@ -19,6 +19,19 @@ import (
 // its old owner meanwhile.
 const RestTime = 26 * time.Hour
 
+// Who has an address without being an object of the inventory.
+const (
+	Gateway    = "the gateway"
+	zoneServer = "the name server"
+	nameServer = "a name server"
+	timeServer = "a time server"
+)
+
+// IsServer tells whether somebody is what a network names as its gateway, name or time server.
+func IsServer(who string) bool {
+	return who == Gateway || who == zoneServer || who == nameServer || who == timeServer
+}
+
 // Allocator gives out addresses of one network within one change.
 type Allocator struct {
 	draft   *change.Draft
@@ -83,10 +96,10 @@ func (a *Allocator) collect() error {
 		return err
 	}
 	a.take("the head", append([]string{cluster.GetFrontendAddress()}, cluster.GetClusterIps()...)...)
-	a.take("the gateway", a.network.Gateway)
-	a.take("the name server", a.network.NsIp)
-	a.take("a name server", a.network.Nameservers...)
-	a.take("a time server", a.network.Ntp...)
+	a.take(Gateway, a.network.Gateway)
+	a.take(zoneServer, a.network.NsIp)
+	a.take(nameServer, a.network.Nameservers...)
+	a.take(timeServer, a.network.Ntp...)
 	a.take("a reservation", a.network.Reserved...)
 	if r := a.network.DhcpRange; r != nil {
 		first, err1 := netip.ParseAddr(r.Start)
@@ -171,7 +184,8 @@ func (a *Allocator) Take(addr netip.Addr) error {
 	case a.rangeOf(addr) != nil:
 		return fault.Conflictf("address %s lies in the DHCP range of network %s", addr, a.network.Name)
 	case a.taken[addr] != "":
-		return fault.Conflictf("address %s is taken by %s", addr, a.holder(addr))
+		who, _ := a.holder(addr)
+		return fault.Conflictf("address %s is taken by %s", addr, who)
 	case a.rests(addr):
 		return fault.Conflictf("address %s was given up and may be used again after %s", addr, a.resting[addr].Until)
 	}
@@ -179,13 +193,32 @@ func (a *Allocator) Take(addr netip.Addr) error {
 	return nil
 }
 
-// holder names who has an address.
-func (a *Allocator) holder(addr netip.Addr) string {
+// holder names who has an address, and a node's MAC.
+func (a *Allocator) holder(addr netip.Addr) (who, mac string) {
 	n, err := a.draft.NodeByAddress(a.network.Id, addr)
 	if err == nil && n != nil {
-		return "node " + n.Name
+		return "node " + n.Name, n.Mac
 	}
-	return a.taken[addr]
+	return a.taken[addr], ""
+}
+
+// Who names who has an address, as in "node node001", "switch s1" or "the gateway",
+// and a node's MAC; empty when nobody has it, or who had it while it rests.
+func (a *Allocator) Who(addr netip.Addr) (who, mac string, rests bool) {
+	if a.taken[addr] != "" {
+		who, mac = a.holder(addr)
+		return who, mac, false
+	}
+	if a.rests(addr) {
+		return a.resting[addr].Holder, a.resting[addr].Mac, true
+	}
+	return "", "", false
+}
+
+// Vacate forgets who has an address, or had it, for who may have it in their place.
+func (a *Allocator) Vacate(addr netip.Addr) {
+	delete(a.taken, addr)
+	a.Wake(addr)
 }
 
 // Holders lists who holds addresses between first and last.
@@ -193,7 +226,8 @@ func (a *Allocator) Holders(first, last netip.Addr) []string {
 	var all []string
 	for addr := range a.taken {
 		if (addrRange{first, last}).has(addr) {
-			all = append(all, fmt.Sprintf("%s (%s)", addr, a.holder(addr)))
+			who, _ := a.holder(addr)
+			all = append(all, fmt.Sprintf("%s (%s)", addr, who))
 		}
 	}
 	return all
@@ -201,10 +235,16 @@ func (a *Allocator) Holders(first, last netip.Addr) []string {
 
 // Release gives an address up; it rests before it is used again.
 func (a *Allocator) Release(addr netip.Addr) {
+	holder, mac := a.holder(addr)
 	delete(a.taken, addr)
-	r := &inventoryv1.Rest{NetworkId: a.network.Id, Address: addr.String(), Until: a.draft.Now.Add(RestTime).UTC().Format(time.RFC3339)}
-	a.resting[addr] = r
-	a.draft.Put(change.RestID(a.network.Id, addr), r)
+	a.resting[addr] = Rest(a.draft, a.network.Id, addr, holder, mac)
+}
+
+// Rest lets an address rest that a holder gives up, as in "node node001".
+func Rest(d *change.Draft, networkID string, addr netip.Addr, holder, mac string) *inventoryv1.Rest {
+	r := &inventoryv1.Rest{NetworkId: networkID, Address: addr.String(), Until: d.Now.Add(RestTime).UTC().Format(time.RFC3339), Holder: holder, Mac: mac}
+	d.Put(change.RestID(networkID, addr), r)
+	return r
 }
 
 // Wake ends the rest of an address, for whoever had it.

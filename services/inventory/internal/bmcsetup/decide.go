@@ -30,8 +30,8 @@ func Add(d *change.Draft, r *inventoryv1.BmcsetupAddRequest) error {
 	if err := d.NameTaken(catalog.Bmcsetup, r.Name); err != nil {
 		return err
 	}
-	b := &inventoryv1.Bmcsetup{Id: change.NewID(), Name: r.Name, User: User, Userid: UserID, Netchannel: Channel,
-		Mgmtchannel: Channel, Protocol: Protocol, Required: r.Required, Comment: r.Comment}
+	b := Defaults()
+	b.Id, b.Name, b.Required, b.Comment = change.NewID(), r.Name, r.Required, r.Comment
 	password := Password
 	change.Set(&password, r.Password)
 	change.Set(&b.User, r.User)
@@ -42,7 +42,7 @@ func Add(d *change.Draft, r *inventoryv1.BmcsetupAddRequest) error {
 	if err := setPassword(d, b, password); err != nil {
 		return err
 	}
-	if err := check(b); err != nil {
+	if err := Check(b); err != nil {
 		return err
 	}
 	d.Put(b.Id, b)
@@ -68,25 +68,39 @@ func Change(d *change.Draft, r *inventoryv1.BmcsetupChangeRequest) error {
 			return err
 		}
 	}
-	if err := check(b); err != nil {
+	if err := Check(b); err != nil {
 		return err
 	}
 	d.Put(b.Id, b)
 	return nil
 }
 
+// Defaults returns what a BMC set-up has unless told otherwise.
+func Defaults() *inventoryv1.Bmcsetup {
+	return &inventoryv1.Bmcsetup{User: User, Userid: UserID, Netchannel: Channel, Mgmtchannel: Channel, Protocol: Protocol}
+}
+
 func setPassword(d *change.Draft, b *inventoryv1.Bmcsetup, password string) error {
+	if err := CheckPassword(password); err != nil {
+		return err
+	}
+	b.PasswordId = d.Secret([]byte(password))
+	return nil
+}
+
+// CheckPassword refuses what controllers do not keep as it is.
+func CheckPassword(password string) error {
 	switch {
 	case password == "" || len(password) > maxPassword:
 		return fault.Invalidf("password must be 1 to %d characters: controllers cut it off there", maxPassword)
 	case strings.ContainsFunc(password, func(r rune) bool { return r < ' ' || r > '~' }):
 		return fault.Invalidf("password must be printable ASCII: controllers disagree about anything else")
 	}
-	b.PasswordId = d.Secret([]byte(password))
 	return nil
 }
 
-func check(b *inventoryv1.Bmcsetup) error {
+// Check looks at the fields of a BMC set-up.
+func Check(b *inventoryv1.Bmcsetup) error {
 	for _, err := range []error{inventoryv1.CheckName(b.Name), inventoryv1.CheckText("comment", b.Comment)} {
 		if err != nil {
 			return fault.Invalidf("%w", err)
@@ -119,7 +133,7 @@ func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
 	}
 	b := o.GetBmcsetup()
 	b.Name = r.Newname
-	if err := check(b); err != nil {
+	if err := Check(b); err != nil {
 		return err
 	}
 	d.Put(b.Id, b)

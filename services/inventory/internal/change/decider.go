@@ -76,7 +76,7 @@ func (d *Decider) Try(ctx context.Context, call bus.Call, decide func(*Draft) er
 	}
 	var rep *inventoryv1.ChangeReply
 	err := d.state.View(func(tx *projection.Tx) (err error) {
-		draft := NewDraft(catalog.Of(tx), d.now())
+		draft := NewDraft(catalog.Of(tx), d.key, d.now())
 		if err = decide(draft); err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (d *Decider) once(ctx context.Context, call bus.Call, req proto.Message, de
 			return err
 		}
 		about.settle(expected)
-		draft = NewDraft(catalog.Of(tx), d.now())
+		draft = NewDraft(catalog.Of(tx), d.key, d.now())
 		if err := decide(draft); err != nil || draft.Empty() {
 			return err
 		}
@@ -141,7 +141,7 @@ func (d *Decider) once(ctx context.Context, call bus.Call, req proto.Message, de
 		}
 		return d.reply(ctx, done)
 	case draft.Empty():
-		return &inventoryv1.ChangeReply{CommandId: call.ID}, nil
+		return &inventoryv1.ChangeReply{CommandId: call.ID, Notes: draft.notes}, nil
 	}
 	if err := d.seal(ctx, draft.secrets); err != nil {
 		return nil, err

@@ -1,16 +1,20 @@
 package change
 
 import (
+	"bytes"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
+	"github.com/luna-hpc/luna/pkg/secret"
 	"github.com/luna-hpc/luna/pkg/subject"
 	"github.com/luna-hpc/luna/pkg/wire"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
@@ -21,9 +25,11 @@ type Draft struct {
 	catalog.View
 	Now time.Time
 
+	key     secret.Key
 	order   []string
 	writes  map[string]write
 	secrets map[string][]byte // by id
+	notes   []string
 }
 
 type write struct {
@@ -33,10 +39,21 @@ type write struct {
 	message proto.Message // nil deletes
 }
 
-// NewDraft returns a draft over a view.
-func NewDraft(v catalog.View, now time.Time) *Draft {
-	return &Draft{View: v, Now: now, writes: map[string]write{}, secrets: map[string][]byte{}}
+// NewDraft returns a draft over a view; the key tells whether a secret is the one that is there.
+func NewDraft(v catalog.View, key secret.Key, now time.Time) *Draft {
+	return &Draft{View: v, Now: now, key: key, writes: map[string]write{}, secrets: map[string][]byte{}}
 }
+
+// On returns an empty draft over another view.
+func (d *Draft) On(v catalog.View) *Draft { return NewDraft(v, d.key, d.Now) }
+
+// Note says something of the change in its record and its reply.
+func (d *Draft) Note(format string, args ...any) {
+	d.notes = append(d.notes, fmt.Sprintf(format, args...))
+}
+
+// Notes returns what was said of the change.
+func (d *Draft) Notes() []string { return d.notes }
 
 // NewID returns an id for a new object.
 func NewID() string { return bus.NewID() }
@@ -57,6 +74,22 @@ func (d *Draft) Secret(data []byte) (id string) {
 	id = NewID()
 	d.secrets[id] = data
 	return id
+}
+
+// SameSecret keeps data under an id that tells for whom and what it is, and returns
+// the old id when it was made of the same. Nobody else can read it out of the id:
+// the last 80 bits of the ULID are a keyed digest.
+func (d *Draft) SameSecret(old, whose, what string, data []byte) (id string) {
+	digest := d.key.Digest(whose, what, string(data))
+	if u, err := ulid.ParseStrict(old); err == nil && bytes.Equal(u.Entropy(), digest[:len(u.Entropy())]) {
+		return old
+	}
+	var u ulid.ULID
+	if u.SetTime(ulid.Timestamp(d.Now)) != nil || u.SetEntropy(digest[:10]) != nil {
+		return d.Secret(data) // a clock beyond the year 10889
+	}
+	d.secrets[u.String()] = data
+	return u.String()
 }
 
 // Set sets a field when the request has it.
@@ -166,7 +199,7 @@ func (d *Draft) messages(record *inventoryv1.Change) ([]*nats.Msg, error) {
 		}
 		msgs = append(msgs, msg)
 	}
-	record.Touched = d.Touched()
+	record.Touched, record.Notes = d.Touched(), d.notes
 	data, err := wire.Marshal(record)
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ const replyObjects = 100
 // reply tells what a stored change did. Its objects are as the change left
 // them: a batch's messages have the sequences right before its record's.
 func (d *Decider) reply(ctx context.Context, done *inventoryv1.ChangeAt) (*inventoryv1.ChangeReply, error) {
-	rep := &inventoryv1.ChangeReply{Revision: done.Revision, CommandId: done.Change.CommandId, Names: map[string]string{}}
+	rep := &inventoryv1.ChangeReply{Revision: done.Revision, CommandId: done.Change.CommandId, Names: map[string]string{}, Notes: done.Change.Notes}
 	touched := done.Change.Touched
 	first := done.Revision - uint64(len(touched))
 	for i, t := range touched {

@@ -26,26 +26,36 @@ func Init(d *change.Draft, r *inventoryv1.ClusterInitRequest) error {
 		}
 		return err
 	}
-	c := &inventoryv1.Cluster{
-		Id: change.NewID(), FrontendAddress: r.FrontendAddress, Nodeprefix: "node", Nodedigits: 3,
-		Path: "/opt/luna", User: "luna", FrontendPort: 7050, ServerPort: 7051, TrackerInterval: 10,
-		TrackerMinInterval: 5, TrackerMaxpeers: 200, TorrentListenPortMin: 7052, TorrentListenPortMax: 7200, MenuWait: 10,
-	}
+	c := New(d)
+	c.FrontendAddress = r.FrontendAddress
 	change.Set(&c.Nodeprefix, r.Nodeprefix)
 	change.Set(&c.Nodedigits, r.Nodedigits)
 	change.Set(&c.Path, r.Path)
 	change.Set(&c.User, r.User)
-	if err := check(c); err != nil {
+	if err := Check(c); err != nil {
 		return err
 	}
-	if err := spare(d, heads(c), nil); err != nil {
+	if err := Spare(d, Heads(c), nil); err != nil {
 		return err
 	}
-	key := make([]byte, tokenKeySize)
-	rand.Read(key) // never fails
-	c.TokenKeyId = d.Secret(key)
 	d.Put(c.Id, c)
 	return nil
+}
+
+// New returns a cluster with what it has unless told otherwise and a key of its own.
+func New(d *change.Draft) *inventoryv1.Cluster {
+	key := make([]byte, tokenKeySize)
+	rand.Read(key) // never fails
+	c := Defaults()
+	c.Id, c.TokenKeyId = change.NewID(), d.Secret(key)
+	return c
+}
+
+// Defaults returns what a cluster has unless told otherwise.
+func Defaults() *inventoryv1.Cluster {
+	return &inventoryv1.Cluster{Nodeprefix: "node", Nodedigits: 3,
+		Path: "/opt/luna", User: "luna", FrontendPort: 7050, ServerPort: 7051, TrackerInterval: 10,
+		TrackerMinInterval: 5, TrackerMaxpeers: 200, TorrentListenPortMin: 7052, TorrentListenPortMax: 7200, MenuWait: 10}
 }
 
 // Change sets fields of the cluster.
@@ -55,7 +65,7 @@ func Change(d *change.Draft, r *inventoryv1.ClusterChangeRequest) error {
 		return err
 	}
 	c := o.GetCluster()
-	before := heads(c)
+	before := Heads(c)
 	change.Set(&c.FrontendAddress, r.FrontendAddress)
 	change.Set(&c.Nodeprefix, r.Nodeprefix)
 	change.Set(&c.Nodedigits, r.Nodedigits)
@@ -75,24 +85,24 @@ func Change(d *change.Draft, r *inventoryv1.ClusterChangeRequest) error {
 			return fault.Invalidf("%w", err)
 		}
 	}
-	if err := check(c); err != nil {
+	if err := Check(c); err != nil {
 		return err
 	}
-	if err := spare(d, heads(c), before); err != nil {
+	if err := Spare(d, Heads(c), before); err != nil {
 		return err
 	}
 	d.Put(c.Id, c)
 	return nil
 }
 
-// heads returns the addresses of all heads.
-func heads(c *inventoryv1.Cluster) []string {
+// Heads returns the addresses of all heads.
+func Heads(c *inventoryv1.Cluster) []string {
 	return append([]string{c.FrontendAddress}, c.ClusterIps...)
 }
 
-// spare is a Conflict when a node or a stranger may have an address that the
+// Spare is a Conflict when a node or a stranger may have an address that the
 // heads did not have before.
-func spare(d *change.Draft, addresses, before []string) error {
+func Spare(d *change.Draft, addresses, before []string) error {
 	networks, err := d.Networks()
 	if err != nil {
 		return err
@@ -116,7 +126,8 @@ func spare(d *change.Draft, addresses, before []string) error {
 	return nil
 }
 
-func check(c *inventoryv1.Cluster) error {
+// Check looks at the fields of a cluster and spells its address in one way.
+func Check(c *inventoryv1.Cluster) error {
 	if c.FrontendAddress == "" {
 		return fault.Invalidf("frontend_address is needed: the IPv4 address of this head that nodes talk to")
 	}
@@ -169,11 +180,28 @@ func Makedhcp(d *change.Draft, r *inventoryv1.ClusterMakedhcpRequest) error {
 	if err != nil {
 		return err
 	}
+	n.DhcpRange = &inventoryv1.AddressRange{Start: first.String(), End: last.String()}
+	if err := CheckRange(address.NewSet(d), n); err != nil {
+		return err
+	}
+	d.Put(n.Id, n)
+	return nil
+}
+
+// CheckRange looks whether the range of a network lies in it and holds no address in use.
+func CheckRange(set *address.Set, n *inventoryv1.Network) error {
+	first, err := rangeEnd(n, "start_ip", n.DhcpRange.GetStart())
+	if err != nil {
+		return err
+	}
+	last, err := rangeEnd(n, "end_ip", n.DhcpRange.GetEnd())
+	if err != nil {
+		return err
+	}
 	if last.Less(first) {
 		return fault.Invalidf("end_ip %s comes before start_ip %s", last, first)
 	}
-	n.DhcpRange = nil // the old range holds nothing against the new one
-	a, err := address.NewSet(d).Of(n.Id)
+	a, err := set.Of(n.Id)
 	if err != nil {
 		return err
 	}
@@ -181,8 +209,6 @@ func Makedhcp(d *change.Draft, r *inventoryv1.ClusterMakedhcpRequest) error {
 		sort.Strings(held)
 		return fault.Conflictf("the range holds addresses in use: %s", strings.Join(held[:min(len(held), 10)], ", "))
 	}
-	n.DhcpRange = &inventoryv1.AddressRange{Start: first.String(), End: last.String()}
-	d.Put(n.Id, n)
 	return nil
 }
 

@@ -60,11 +60,12 @@ func Of(d *change.Draft) ([]*inventoryv1.Effect, error) {
 // node's own first: others follow when something that nodes share is changed.
 func touched(d *change.Draft) ([]string, error) {
 	var ids []string
+	mine := map[string]bool{}
 	shared := false
 	for _, w := range d.Touched() {
 		switch w.Noun {
 		case string(catalog.Node):
-			ids = append(ids, w.Id)
+			ids, mine[w.Id] = append(ids, w.Id), true
 		case string(catalog.Rest), string(catalog.Switch), string(catalog.Otherdev):
 		default:
 			shared = true
@@ -74,7 +75,7 @@ func touched(d *change.Draft) ([]string, error) {
 		return ids, nil
 	}
 	err := d.EachName(catalog.Node, "", func(_, id string) bool {
-		if !slices.Contains(ids, id) {
+		if !mine[id] {
 			ids = append(ids, id)
 		}
 		return true

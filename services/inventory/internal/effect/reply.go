@@ -11,7 +11,7 @@ const mostObjects = 100
 
 // Reply tells what a draft would do.
 func Reply(d *change.Draft) (*inventoryv1.ChangeReply, error) {
-	rep := &inventoryv1.ChangeReply{Names: map[string]string{}}
+	rep := &inventoryv1.ChangeReply{Names: map[string]string{}, Notes: d.Notes()}
 	for _, t := range d.Touched() {
 		if catalog.Noun(t.Noun) == catalog.Rest {
 			continue

@@ -46,7 +46,7 @@ func Add(d *change.Draft, r *inventoryv1.GroupAddRequest) error {
 		}
 		g.Interfaces = append(g.Interfaces, controller)
 	}
-	if err := check(g); err != nil {
+	if err := Check(g); err != nil {
 		return err
 	}
 	d.Put(g.Id, g)
@@ -69,7 +69,8 @@ func bmcsetupID(d *change.Draft, name string) (string, error) {
 	return o.GetBmcsetup().GetId(), err
 }
 
-func check(g *inventoryv1.Group) error {
+// Check looks at the fields of a group.
+func Check(g *inventoryv1.Group) error {
 	if err := inventoryv1.CheckName(g.Name); err != nil {
 		return fault.Invalidf("%w", err)
 	}
@@ -114,7 +115,7 @@ func Change(d *change.Draft, r *inventoryv1.GroupChangeRequest) error {
 			return err
 		}
 	}
-	if err := check(g); err != nil {
+	if err := Check(g); err != nil {
 		return err
 	}
 	if err := changeInterface(d, g, r); err != nil {
@@ -147,7 +148,7 @@ func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
 	}
 	g := o.GetGroup()
 	g.Name = r.Newname
-	if err := check(g); err != nil {
+	if err := Check(g); err != nil {
 		return err
 	}
 	d.Put(g.Id, g)
@@ -165,7 +166,7 @@ func Clone(d *change.Draft, r *inventoryv1.GroupCloneRequest) error {
 	}
 	g := o.GetGroup()
 	g.Id, g.Name = change.NewID(), r.To
-	if err := check(g); err != nil {
+	if err := Check(g); err != nil {
 		return err
 	}
 	d.Put(g.Id, g)

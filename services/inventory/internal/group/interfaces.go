@@ -55,7 +55,7 @@ func changeInterface(d *change.Draft, g *inventoryv1.Group, r *inventoryv1.Group
 	if r.InterfaceDelete {
 		g.Interfaces = slices.Delete(g.Interfaces, at, at+1)
 	}
-	if err := checkInterfaces(g); err != nil {
+	if err := CheckInterfaces(g); err != nil {
 		return err
 	}
 	return readdress(d, g, old, r.InterfaceRename)
@@ -107,8 +107,8 @@ func join(d *change.Draft, i *inventoryv1.Interface, network string) error {
 		return err
 	}
 	n := o.GetNetwork()
-	if i.Name == catalog.BMC && !is4(n) {
-		return fault.Invalidf("network %s is IPv6: management controllers are set up over IPv4", n.Name)
+	if err := mayJoin(i, n); err != nil {
+		return err
 	}
 	kept := i.NetworkIds[:0:0]
 	for _, id := range i.NetworkIds {
@@ -124,8 +124,37 @@ func join(d *change.Draft, i *inventoryv1.Interface, network string) error {
 	return nil
 }
 
+// mayJoin refuses IPv6 for management controllers.
+func mayJoin(i *inventoryv1.Interface, n *inventoryv1.Network) error {
+	if i.Name == catalog.BMC && !is4(n) {
+		return fault.Invalidf("network %s is IPv6: management controllers are set up over IPv4", n.Name)
+	}
+	return nil
+}
+
+// CheckNetworks looks at the networks of a group's interfaces: one of each family at most.
+func CheckNetworks(d *change.Draft, g *inventoryv1.Group) error {
+	for _, i := range g.Interfaces {
+		families := map[bool]string{}
+		for _, id := range i.NetworkIds {
+			n, err := d.Network(id)
+			if err != nil {
+				return err
+			}
+			if err := mayJoin(i, n); err != nil {
+				return err
+			}
+			if other := families[is4(n)]; other != "" {
+				return fault.Invalidf("interface %s: an interface is in one IPv4 and one IPv6 network, not in both %s and %s", i.Name, other, n.GetName())
+			}
+			families[is4(n)] = n.GetName()
+		}
+	}
+	return nil
+}
+
 func is4(n *inventoryv1.Network) bool {
-	p, err := netip.ParsePrefix(n.Cidr)
+	p, err := netip.ParsePrefix(n.GetCidr())
 	return err == nil && p.Addr().Is4()
 }
 

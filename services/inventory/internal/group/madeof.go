@@ -13,10 +13,11 @@ import (
 // bondModes are those of the Linux bonding driver.
 var bondModes = []string{"balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"}
 
+// What a new bond has.
 const (
-	bondMode = "active-backup"
-	// miimon is how often a bond looks at its links, in milliseconds.
-	miimon = 100
+	BondMode = "active-backup"
+	// Miimon is how often a bond looks at its links, in milliseconds.
+	Miimon = 100
 	maxTag = 4094
 )
 
@@ -31,14 +32,24 @@ func describe(i *inventoryv1.Interface, r *inventoryv1.GroupChangeRequest) error
 	if !describes(r) {
 		return nil
 	}
-	if (i.Name == catalog.BootIf || i.Name == catalog.BMC) && (r.Bond != nil || r.Vlan != nil || r.Bridge != nil) {
-		return fault.Invalidf("%s stands for a card: it can be a member of a bond or a bridge, not one itself", i.Name)
+	if r.Bond != nil || r.Vlan != nil || r.Bridge != nil {
+		if err := isCard(i); err != nil {
+			return err
+		}
 	}
 	change.Set(&i.Mtu, r.Mtu)
 	if err := plain(i, r); err != nil {
 		return err
 	}
 	return parts(i, r)
+}
+
+// isCard refuses the names that stand for a card.
+func isCard(i *inventoryv1.Interface) error {
+	if i.Name == catalog.BootIf || i.Name == catalog.BMC {
+		return fault.Invalidf("%s stands for a card: it can be a member of a bond or a bridge, not one itself", i.Name)
+	}
+	return nil
 }
 
 // plain makes an interface a card again, or another kind of interface.
@@ -50,7 +61,7 @@ func plain(i *inventoryv1.Interface, r *inventoryv1.GroupChangeRequest) error {
 	}{
 		{r.Bond, func() {
 			if i.GetBond() == nil {
-				i.MadeOf = &inventoryv1.Interface_Bond{Bond: &inventoryv1.Bond{Mode: bondMode, Miimon: miimon}}
+				i.MadeOf = &inventoryv1.Interface_Bond{Bond: &inventoryv1.Bond{Mode: BondMode, Miimon: Miimon}}
 			}
 			i.GetBond().Members = words(*r.Bond)
 		}},
@@ -136,14 +147,18 @@ func replace(i *inventoryv1.Interface, old, name string) {
 	}
 }
 
-// checkInterfaces looks whether the interfaces of a group fit together. A card
+// CheckInterfaces looks whether the interfaces of a group fit together. A card
 // that only a bond or a bridge names need not be an interface of the group.
-func checkInterfaces(g *inventoryv1.Group) error {
-	master := map[string]string{}
+func CheckInterfaces(g *inventoryv1.Group) error {
+	master, seen := map[string]string{}, map[string]bool{}
 	for _, i := range g.Interfaces {
 		if err := checkOne(i); err != nil {
 			return err
 		}
+		if seen[i.Name] {
+			return fault.Conflictf("group %s has an interface %s already", g.Name, i.Name)
+		}
+		seen[i.Name] = true
 		for _, name := range below(i) {
 			if err := inventoryv1.CheckInterface(name); err != nil {
 				return fault.Invalidf("interface %s: %w", i.Name, err)
@@ -169,6 +184,17 @@ func checkInterfaces(g *inventoryv1.Group) error {
 }
 
 func checkOne(i *inventoryv1.Interface) error {
+	if err := inventoryv1.CheckInterface(i.Name); err != nil {
+		return fault.Invalidf("%w", err)
+	}
+	if err := inventoryv1.CheckText("options", i.Options); err != nil {
+		return fault.Invalidf("%w", err)
+	}
+	if i.MadeOf != nil {
+		if err := isCard(i); err != nil {
+			return err
+		}
+	}
 	if i.Mtu != 0 && (i.Mtu < 68 || i.Mtu > 65535) {
 		return fault.Invalidf("interface %s: mtu must be 68 to 65535 bytes, not %d", i.Name, i.Mtu)
 	}

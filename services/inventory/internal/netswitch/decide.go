@@ -50,10 +50,10 @@ func Add(d *change.Draft, r *inventoryv1.SwitchAddRequest) error {
 			setSecret(d, x.id, &x.text)
 		}
 	}
-	if err := passwords(&r.AuthPassword, &r.PrivPassword); err != nil {
+	if err := CheckPasswords(&r.AuthPassword, &r.PrivPassword); err != nil {
 		return err
 	}
-	if err := check(s); err != nil {
+	if err := Check(s); err != nil {
 		return err
 	}
 	if err := move(d, s, r.Network, r.Ip); err != nil {
@@ -79,14 +79,14 @@ func Change(d *change.Draft, r *inventoryv1.SwitchChangeRequest) error {
 	if r.Uplinks != nil {
 		s.Uplinks = list(*r.Uplinks)
 	}
-	if err := passwords(r.AuthPassword, r.PrivPassword); err != nil {
+	if err := CheckPasswords(r.AuthPassword, r.PrivPassword); err != nil {
 		return err
 	}
 	setSecret(d, &s.ReadId, r.Read)
 	setSecret(d, &s.RwId, r.Rw)
 	setSecret(d, &s.AuthId, r.AuthPassword)
 	setSecret(d, &s.PrivId, r.PrivPassword)
-	if err := check(s); err != nil {
+	if err := Check(s); err != nil {
 		return err
 	}
 	if r.Network != nil || r.Ip != nil {
@@ -145,7 +145,8 @@ func setSecret(d *change.Draft, id *string, text *string) {
 	}
 }
 
-func passwords(all ...*string) error {
+// CheckPasswords refuses passwords of SNMPv3 that are too short; nil and empty are none.
+func CheckPasswords(all ...*string) error {
 	for _, p := range all {
 		if p != nil && *p != "" && len(*p) < minPassword {
 			return fault.Invalidf("auth_password and priv_password must have %d characters or more", minPassword)
@@ -154,7 +155,8 @@ func passwords(all ...*string) error {
 	return nil
 }
 
-func check(s *inventoryv1.Switch) error {
+// Check looks at the fields of a switch.
+func Check(s *inventoryv1.Switch) error {
 	for _, err := range []error{inventoryv1.CheckHostName(s.Name), inventoryv1.CheckText("comment", s.Comment),
 		inventoryv1.CheckLine("user", s.User), inventoryv1.CheckLine("uplinks", strings.Join(s.Uplinks, ","))} {
 		if err != nil {
@@ -197,7 +199,7 @@ func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
 	}
 	s := o.GetSwitch()
 	s.Name = r.Newname
-	if err := check(s); err != nil {
+	if err := Check(s); err != nil {
 		return err
 	}
 	d.Put(s.Id, s)

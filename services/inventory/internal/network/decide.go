@@ -18,7 +18,7 @@ func Add(d *change.Draft, r *inventoryv1.NetworkAddRequest) error {
 	if err := d.NameTaken(catalog.Network, r.Name); err != nil {
 		return err
 	}
-	prefix, err := prefixOf(r.Network, r.Prefix)
+	prefix, err := Prefix(r.Network, r.Prefix)
 	if err != nil {
 		return err
 	}
@@ -27,15 +27,15 @@ func Add(d *change.Draft, r *inventoryv1.NetworkAddRequest) error {
 	if err := setLists(n, &r.Gateway, &r.Nameservers, &r.Ntp); err != nil {
 		return err
 	}
-	if err := check(d, n); err != nil {
+	if err := Check(d, n); err != nil {
 		return err
 	}
 	d.Put(n.Id, n)
 	return nil
 }
 
-// prefixOf makes 10.30.0.0/16 of 10.30.4.1 and 16.
-func prefixOf(address string, bits uint32) (netip.Prefix, error) {
+// Prefix makes 10.30.0.0/16 of 10.30.4.1 and 16.
+func Prefix(address string, bits uint32) (netip.Prefix, error) {
 	if host, suffix, ok := strings.Cut(address, "/"); ok {
 		if bits != 0 && fmt.Sprint(bits) != suffix {
 			return netip.Prefix{}, fault.Invalidf("network %s and prefix %d do not agree", address, bits)
@@ -77,7 +77,8 @@ func setLists(n *inventoryv1.Network, gateway, nameservers, ntp *string) error {
 	return nil
 }
 
-func check(d *change.Draft, n *inventoryv1.Network) error {
+// Check looks at the fields of a network, and that it shares no address with another one.
+func Check(d *change.Draft, n *inventoryv1.Network) error {
 	if err := inventoryv1.CheckDomain(n.Name); err != nil {
 		return fault.Invalidf("%w", err)
 	}
@@ -154,7 +155,7 @@ func Change(d *change.Draft, r *inventoryv1.NetworkChangeRequest) error {
 	if err := reserve(d, n, r); err != nil {
 		return err
 	}
-	if err := check(d, n); err != nil {
+	if err := Check(d, n); err != nil {
 		return err
 	}
 	d.Put(n.Id, n)
@@ -169,7 +170,17 @@ func setPrefix(d *change.Draft, n *inventoryv1.Network, r *inventoryv1.NetworkCh
 	address, bits := old.Addr().String(), uint32(old.Bits())
 	change.Set(&address, r.Network)
 	change.Set(&bits, r.Prefix)
-	prefix, err := prefixOf(address, bits)
+	prefix, err := Prefix(address, bits)
+	if err != nil {
+		return err
+	}
+	n.Cidr = prefix.String()
+	return CheckInside(d, n)
+}
+
+// CheckInside is a Conflict when addresses in use in a network, or its DHCP range, are outside it.
+func CheckInside(d *change.Draft, n *inventoryv1.Network) error {
+	prefix, err := netip.ParsePrefix(n.Cidr)
 	if err != nil {
 		return err
 	}
@@ -201,29 +212,30 @@ func setPrefix(d *change.Draft, n *inventoryv1.Network, r *inventoryv1.NetworkCh
 	if len(outside) > 0 {
 		return fault.Conflictf("%d addresses are not in %s: %s", len(outside), prefix, strings.Join(outside[:min(10, len(outside))], ", "))
 	}
-	n.Cidr = prefix.String()
 	return nil
 }
 
-func reserve(d *change.Draft, n *inventoryv1.Network, r *inventoryv1.NetworkChangeRequest) error {
-	prefix, err := netip.ParsePrefix(n.Cidr)
+// Reservation returns an address of a network that no node has.
+func Reservation(d *change.Draft, n *inventoryv1.Network, ip string) (netip.Addr, error) {
+	a, err := inventoryv1.ParseAddress("reserve", ip)
 	if err != nil {
-		return err
+		return a, fault.Invalidf("%w", err)
 	}
+	if prefix, err := netip.ParsePrefix(n.Cidr); err != nil || !prefix.Contains(a) {
+		return a, fault.Invalidf("address %s is not in network %s", a, n.Cidr)
+	}
+	holder, err := d.NodeByAddress(n.Id, a)
+	if err == nil && holder != nil {
+		err = fault.Conflictf("address %s is taken by node %s", a, holder.Name)
+	}
+	return a, err
+}
+
+func reserve(d *change.Draft, n *inventoryv1.Network, r *inventoryv1.NetworkChangeRequest) error {
 	if r.Reserve != nil {
-		a, err := inventoryv1.ParseAddress("reserve", *r.Reserve)
-		if err != nil {
-			return fault.Invalidf("%w", err)
-		}
-		if !prefix.Contains(a) {
-			return fault.Invalidf("address %s is not in network %s", a, prefix)
-		}
-		holder, err := d.NodeByAddress(n.Id, a)
+		a, err := Reservation(d, n, *r.Reserve)
 		if err != nil {
 			return err
-		}
-		if holder != nil {
-			return fault.Conflictf("address %s is taken by node %s", a, holder.Name)
 		}
 		if !slices.Contains(n.Reserved, a.String()) {
 			n.Reserved = append(n.Reserved, a.String())
@@ -250,7 +262,7 @@ func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
 	}
 	n := o.GetNetwork()
 	n.Name = r.Newname
-	if err := check(d, n); err != nil {
+	if err := Check(d, n); err != nil {
 		return err
 	}
 	d.Put(n.Id, n)
@@ -286,14 +298,15 @@ func Delete(d *change.Draft, r *inventoryv1.DeleteRequest) error {
 	if len(devices) > 0 {
 		return fault.Conflictf("network %s is used by %s", n.Name, devices[0].name)
 	}
-	if err := dropRests(d, n.Id); err != nil {
+	if err := DropRests(d, n.Id); err != nil {
 		return err
 	}
 	d.Delete(catalog.Network, n.Id, n.Name)
 	return nil
 }
 
-func dropRests(d *change.Draft, networkID string) error {
+// DropRests removes the resting addresses of a network that goes.
+func DropRests(d *change.Draft, networkID string) error {
 	return d.Each(catalog.Rest, "", func(o *inventoryv1.Object) bool {
 		if r := o.GetRest(); r.NetworkId == networkID {
 			if a, err := netip.ParseAddr(r.Address); err == nil {

@@ -59,7 +59,7 @@ func addOne(d *change.Draft, set *address.Set, g *inventoryv1.Group, name string
 	if err := plug(d, n, &r.Switch); err != nil {
 		return err
 	}
-	if err := check(d, n); err != nil {
+	if err := Check(d, n); err != nil {
 		return err
 	}
 	if r.Bmcip != "" {
@@ -104,8 +104,11 @@ func madeUp(d *change.Draft, count int) ([]string, error) {
 	return names, err
 }
 
-func check(d *change.Draft, n *inventoryv1.Node) error {
-	for _, err := range []error{inventoryv1.CheckHostName(n.Name), inventoryv1.CheckLine("port", n.Port), inventoryv1.CheckText("comment", n.Comment)} {
+// Check looks at the fields of a node, and that its MAC and port are no other node's.
+func Check(d *change.Draft, n *inventoryv1.Node) error {
+	for _, err := range []error{inventoryv1.CheckHostName(n.Name), inventoryv1.CheckLine("port", n.Port), inventoryv1.CheckText("comment", n.Comment),
+		inventoryv1.CheckText("kernopts", n.GetKernopts()), inventoryv1.CheckLine("kernopts", n.GetKernopts()), inventoryv1.CheckText("prescript", n.GetPrescript()),
+		inventoryv1.CheckText("partscript", n.GetPartscript()), inventoryv1.CheckText("postscript", n.GetPostscript())} {
 		if err != nil {
 			return fault.Invalidf("%w", err)
 		}
@@ -169,7 +172,7 @@ func changeOne(d *change.Draft, set *address.Set, n *inventoryv1.Node, r *invent
 	if err := plug(d, n, r.Switch); err != nil {
 		return err
 	}
-	if err := check(d, n); err != nil {
+	if err := Check(d, n); err != nil {
 		return err
 	}
 	g, err := d.Group(n.GroupId)
@@ -238,7 +241,7 @@ func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
 	}
 	n := o.GetNode()
 	n.Name = r.Newname
-	if err := check(d, n); err != nil {
+	if err := Check(d, n); err != nil {
 		return err
 	}
 	d.Put(n.Id, n)

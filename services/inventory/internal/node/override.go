@@ -24,15 +24,7 @@ func override(d *change.Draft, n *inventoryv1.Node, r *inventoryv1.NodeChangeReq
 		if text == nil {
 			continue
 		}
-		if err := inventoryv1.CheckText(field, *text); err != nil {
-			return fault.Invalidf("%w", err)
-		}
 		*own[field] = text
-	}
-	if r.Kernopts != nil {
-		if err := inventoryv1.CheckLine("kernopts", *r.Kernopts); err != nil {
-			return fault.Invalidf("%w", err)
-		}
 	}
 	if r.Osimage == nil {
 		return nil

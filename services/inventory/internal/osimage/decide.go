@@ -26,14 +26,15 @@ func Add(d *change.Draft, r *inventoryv1.OsimageAddRequest) error {
 	}
 	o := &inventoryv1.Osimage{Id: change.NewID(), Name: r.Name, Path: r.Path, Head: r.Head, Kernver: r.Kernver,
 		Kernopts: r.Kernopts, Comment: r.Comment, Dracutmodules: Dracutmodules, Kernmodules: Kernmodules, GrabFilesystems: GrabFilesystems}
-	if err := check(d, o); err != nil {
+	if err := Check(d, o); err != nil {
 		return err
 	}
 	d.Put(o.Id, o)
 	return nil
 }
 
-func check(d *change.Draft, o *inventoryv1.Osimage) error {
+// Check looks at the fields of an image, and that no other one has its directory.
+func Check(d *change.Draft, o *inventoryv1.Osimage) error {
 	for _, err := range []error{
 		inventoryv1.CheckName(o.Name), inventoryv1.CheckLine("path", o.Path), inventoryv1.CheckLine("kernver", o.Kernver),
 		inventoryv1.CheckLine("kernopts", o.Kernopts), inventoryv1.CheckLine("kernmodules", o.Kernmodules),
@@ -79,7 +80,7 @@ func Change(d *change.Draft, r *inventoryv1.OsimageChangeRequest) error {
 			*f.to = *f.from
 		}
 	}
-	if err := check(d, o); err != nil {
+	if err := Check(d, o); err != nil {
 		return err
 	}
 	d.Put(o.Id, o)
@@ -97,7 +98,7 @@ func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
 	}
 	o := obj.GetOsimage()
 	o.Name = r.Newname
-	if err := check(d, o); err != nil {
+	if err := Check(d, o); err != nil {
 		return err
 	}
 	d.Put(o.Id, o)

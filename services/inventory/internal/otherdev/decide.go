@@ -21,7 +21,7 @@ func Add(d *change.Draft, r *inventoryv1.OtherdevAddRequest) error {
 		return fault.Invalidf("a device needs a network: --network")
 	}
 	o := &inventoryv1.Otherdev{Id: change.NewID(), Name: r.Name, Comment: r.Comment}
-	if err := check(o); err != nil {
+	if err := Check(o); err != nil {
 		return err
 	}
 	if err := give(d, o, r.Network, r.Ip); err != nil {
@@ -39,7 +39,7 @@ func Change(d *change.Draft, r *inventoryv1.OtherdevChangeRequest) error {
 	}
 	o := found.GetOtherdev()
 	change.Set(&o.Comment, r.Comment)
-	if err := check(o); err != nil {
+	if err := Check(o); err != nil {
 		return err
 	}
 	switch {
@@ -126,7 +126,8 @@ func release(a *address.Allocator, old *inventoryv1.OtherdevAddress) {
 	}
 }
 
-func check(o *inventoryv1.Otherdev) error {
+// Check looks at the fields of a device.
+func Check(o *inventoryv1.Otherdev) error {
 	for _, err := range []error{inventoryv1.CheckHostName(o.Name), inventoryv1.CheckText("comment", o.Comment)} {
 		if err != nil {
 			return fault.Invalidf("%w", err)
@@ -146,7 +147,7 @@ func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
 	}
 	o := found.GetOtherdev()
 	o.Name = r.Newname
-	if err := check(o); err != nil {
+	if err := Check(o); err != nil {
 		return err
 	}
 	d.Put(o.Id, o)

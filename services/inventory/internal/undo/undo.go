@@ -2,7 +2,6 @@
 package undo
 
 import (
-	"net/netip"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -55,25 +54,22 @@ func untouched(d *change.Draft, t *inventoryv1.Touch, seq, revision uint64) erro
 	return nil
 }
 
-// holding is an address that somebody has in a network.
-type holding struct{ network, address string }
-
 // addresses gives up those that the change gave, and takes back those that it took.
 func addresses(d *change.Draft, done *inventoryv1.ChangeAt, before Before) error {
 	set := address.NewSet(d)
-	var back []holding
+	var back []address.Holding
 	for _, t := range done.Change.Touched {
 		noun := catalog.Noun(t.Noun)
 		now, err := d.Object(noun, t.Id)
 		if err != nil {
 			return err
 		}
-		var is []holding
+		var is []address.Holding
 		if now != nil {
 			_, m := catalog.Unwrap(now)
-			is = held(m)
+			is = address.Held(m)
 		}
-		was := held(before(noun, t.Id))
+		was := address.Held(before(noun, t.Id))
 		for _, h := range is {
 			if !slices.Contains(was, h) {
 				release(set, h)
@@ -93,47 +89,22 @@ func addresses(d *change.Draft, done *inventoryv1.ChangeAt, before Before) error
 	return nil
 }
 
-// held returns the addresses of an object.
-func held(m proto.Message) (all []holding) {
-	switch m := m.(type) {
-	case *inventoryv1.Node:
-		for _, a := range m.Addresses {
-			all = append(all, holding{a.NetworkId, a.Address})
-		}
-	case *inventoryv1.Otherdev:
-		for _, a := range m.Addresses {
-			all = append(all, holding{a.NetworkId, a.Address})
-		}
-	case *inventoryv1.Switch:
-		all = append(all, holding{m.NetworkId, m.Ip})
-	}
-	return all
-}
-
 // release lets an address rest; one of a network that goes too needs none.
-func release(set *address.Set, h holding) {
-	addr, err := netip.ParseAddr(h.address)
-	if err != nil {
-		return
-	}
-	if a, err := set.Of(h.network); err == nil {
-		a.Release(addr)
+func release(set *address.Set, h address.Holding) {
+	if a, err := set.Of(h.NetworkID); err == nil {
+		a.Release(h.Address)
 	}
 }
 
 // take takes an address back for who had it, resting or not.
-func take(d *change.Draft, set *address.Set, h holding) error {
-	addr, err := netip.ParseAddr(h.address)
-	if err != nil {
-		return nil //nolint:nilerr // what cannot be read holds nothing
-	}
-	if n, err := d.Network(h.network); err != nil || n == nil {
+func take(d *change.Draft, set *address.Set, h address.Holding) error {
+	if n, err := d.Network(h.NetworkID); err != nil || n == nil {
 		return err // its network comes back in this change, with nobody in it
 	}
-	a, err := set.Of(h.network)
+	a, err := set.Of(h.NetworkID)
 	if err != nil {
 		return err
 	}
-	a.Wake(addr)
-	return a.Take(addr)
+	a.Wake(h.Address)
+	return a.Take(h.Address)
 }
