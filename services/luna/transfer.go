@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
@@ -16,6 +20,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/run"
 	"github.com/luna-hpc/luna/pkg/subject"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+	"github.com/luna-hpc/luna/services/luna/internal/foreign"
 )
 
 func (a *app) exportCommand() *cobra.Command {
@@ -24,6 +29,7 @@ func (a *app) exportCommand() *cobra.Command {
 			"to a file or to standard output. Passwords and communities stand as *** in it. import reads it.",
 		Example: "  luna export inventory.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			a.patient(cmd)
 			text, err := a.exported(cmd.Context())
 			if err != nil {
 				return err
@@ -34,6 +40,16 @@ func (a *app) exportCommand() *cobra.Command {
 			}
 			return os.WriteFile(args[0], text, 0o644)
 		}}
+}
+
+// patience is how long a whole inventory may take unless told otherwise: ten thousand
+// nodes on a busy head take longer than other commands.
+const patience = 10 * time.Minute
+
+func (a *app) patient(cmd *cobra.Command) {
+	if !cmd.Flags().Changed("timeout") {
+		a.timeout = patience
+	}
 }
 
 // exported returns the text of the inventory.
@@ -77,13 +93,19 @@ type importing struct {
 
 func (a *app) importCommand() *cobra.Command {
 	i := &importing{}
-	cmd := &cobra.Command{Use: "import FILE", Short: "make the inventory what a text says, in one change",
+	cmd := &cobra.Command{Use: "import FILE...", Short: "make the inventory what a text says, in one change",
 		Long: "import finds objects by name: it makes those that are missing and sets the others to what the text says;\n" +
 			"a field that the text does not say is as in a new object. What Luna finds out by itself (MACs, addresses,\n" +
-			"kernels) and *** keep what is there. All of it is done, or nothing. - is standard input.",
-		Example: "  luna export inventory.yaml\n  luna import inventory.yaml --dry_run\n  luna import inventory.yaml --prune"}
+			"kernels) and *** keep what is there. All of it is done, or nothing. - is standard input.\n\n" +
+			"With --from it reads what other tools know; what it cannot take over is told line by line. luna1: the\n" +
+			"collections of Luna 1.2 as mongoexport writes them, or a folder of them; warewulf: nodes.conf of version 4;\n" +
+			"xcat: the tables nodelist, mac, hosts, noderes and networks as tabdump writes them.",
+		Example: "  luna export inventory.yaml\n  luna import inventory.yaml --dry_run\n  luna import inventory.yaml --prune\n" +
+			"  luna import --from warewulf /etc/warewulf/nodes.conf --print"}
 	f := cmd.Flags()
 	f.BoolVar(&i.dry, "dry_run", false, "only tell what would be changed, and what nodes would be answered differently")
+	f.StringVar(&i.from, "from", "", "`tool` that the files are of: "+strings.Join(foreign.Names(), ", ")+" (default: luna export)")
+	f.BoolVar(&i.print, "print", false, "only write the text that would be imported")
 	f.BoolVar(&i.req.Prune, "prune", false, "delete what the text does not name")
 	f.StringVar(&i.req.Head, "head", run.HeadName(""), "`name` of the head with the directories of new osimages, where the text says none")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -91,14 +113,22 @@ func (a *app) importCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if i.print {
+			_, err := a.out.Write(text)
+			return err
+		}
+		a.patient(cmd)
 		return a.load(cmd.Context(), i, text)
 	}
 	return cmd
 }
 
 // importText reads what is to be imported.
-func (a *app) importText(_ *importing, args []string) ([]byte, error) {
-	if len(args) != 1 {
+func (a *app) importText(i *importing, args []string) ([]byte, error) {
+	switch {
+	case i.from != "":
+		return a.foreignText(i, args)
+	case len(args) != 1:
 		return nil, fault.Invalidf("say one FILE, not %d", len(args))
 	}
 	if args[0] == "-" {
@@ -109,6 +139,58 @@ func (a *app) importText(_ *importing, args []string) ([]byte, error) {
 		return nil, fault.Invalidf("%w", err)
 	}
 	return text, nil
+}
+
+// foreignText makes a text of the files of another tool, and says what it leaves out.
+func (a *app) foreignText(i *importing, args []string) ([]byte, error) {
+	read := foreign.Tools[i.from]
+	if read == nil {
+		return nil, fault.Invalidf("--from %q: it must be one of %s", i.from, strings.Join(foreign.Names(), ", "))
+	}
+	files, err := foreignFiles(args)
+	if err != nil {
+		return nil, err
+	}
+	taken, err := read(files)
+	if err != nil {
+		return nil, err
+	}
+	for k := range taken.Osimages {
+		if taken.Osimages[k].Head == "" {
+			taken.Osimages[k].Head = i.req.Head
+		}
+	}
+	for _, line := range taken.Left {
+		a.note(line)
+	}
+	return taken.Encode()
+}
+
+// foreignFiles reads files, and those in folders.
+func foreignFiles(args []string) ([]foreign.File, error) {
+	if len(args) == 0 {
+		return nil, fault.Invalidf("say the files, or the folder that they are in")
+	}
+	var files []foreign.File
+	for _, arg := range args {
+		names := []string{arg}
+		if entries, err := os.ReadDir(arg); err == nil {
+			names = nil
+			for _, e := range entries {
+				if e.Type().IsRegular() && slices.Contains([]string{".json", ".csv", ".conf", ".tab"}, filepath.Ext(e.Name())) {
+					names = append(names, filepath.Join(arg, e.Name()))
+				}
+			}
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return nil, fault.Invalidf("%w", err)
+			}
+			files = append(files, foreign.File{Name: name, Text: text})
+		}
+	}
+	return files, nil
 }
 
 // load sends a text and says what it did, or would do.

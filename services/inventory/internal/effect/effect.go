@@ -248,7 +248,11 @@ func (j joined) install() string {
 		}
 	}
 	for _, in := range j.group.GetInterfaces() {
-		if text := strings.TrimSpace(strings.Join(strings.Fields(fmt.Sprint(in.GetMadeOf(), " ", in.Options, " ", number(in.Mtu))), " ")); text != "<nil>" {
+		made := ""
+		if in.MadeOf != nil {
+			made = fmt.Sprint(in.MadeOf)
+		}
+		if text := strings.Join(strings.Fields(made+" "+in.Options+" "+number(in.Mtu)), " "); text != "" {
 			parts = append(parts, in.Name+" "+text)
 		}
 	}

@@ -28,10 +28,29 @@ func Reply(d *change.Draft) (*inventoryv1.ChangeReply, error) {
 			rep.Objects = append(rep.Objects, catalog.Wrap(m))
 		}
 	}
-	if err := change.AddNames(d.View, rep.Names, rep.Objects...); err != nil {
+	if err := addNames(d, rep); err != nil {
 		return nil, err
 	}
 	var err error
 	rep.Effects, err = Of(d)
 	return rep, err
+}
+
+// addNames names what the objects would refer to.
+func addNames(d *change.Draft, rep *inventoryv1.ChangeReply) error {
+	for _, o := range rep.Objects {
+		for _, r := range change.References(o) {
+			if r.ID == "" || rep.Names[r.ID] != "" {
+				continue
+			}
+			m, err := d.After(r.Noun, r.ID)
+			if err != nil {
+				return err
+			}
+			if m != nil {
+				rep.Names[r.ID] = catalog.NameOf(m)
+			}
+		}
+	}
+	return nil
 }

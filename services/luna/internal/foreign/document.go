@@ -59,7 +59,13 @@ func documents(collection string, f File) (all []*document, err error) {
 }
 
 // String names the document as messages do.
-func (d *document) String() string { return strings.TrimSpace(d.collection + " " + d.name()) }
+func (d *document) String() string {
+	name := d.name()
+	if name == "" {
+		name = d.text("mac")
+	}
+	return d.collection + " " + name
+}
 
 func (d *document) name() string { return d.text("name") }
 

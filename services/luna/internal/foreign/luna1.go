@@ -82,8 +82,8 @@ func (l *luna1) others(d *document) {
 		switch name {
 		case "torrent", "tarball", "kernfile", "initrdfile":
 			why = "images are packed anew: luna osimage pack " + d.name()
-		case "status", "mac":
-			why = "it is found out anew"
+		case "status":
+			why = "boots are told by luna boot show"
 		}
 		l.leave(d.String(), "field "+name, "%s", why)
 	}
@@ -242,8 +242,9 @@ func (l *luna1) group(d *document) {
 }
 
 func (l *luna1) mac(d *document) {
+	mac := d.text("mac")
 	if n := l.refer(d, "node", d.any("node"), "node"); n != nil {
-		l.macs[n.id] = append(l.macs[n.id], d.text("mac"))
+		l.macs[n.id] = append(l.macs[n.id], mac)
 	}
 }
 

@@ -127,9 +127,10 @@ func (w *warewulf) inherit(name string) ww {
 			continue
 		}
 		all.over(profile)
+		all.Profiles = append(all.Profiles, p)
 	}
 	all.over(n)
-	all.Profiles, all.Comment = n.Profiles, n.Comment
+	all.Comment = n.Comment
 	return all
 }
 
@@ -186,7 +187,7 @@ func (w *warewulf) node(name string) {
 	w.Nodes = append(w.Nodes, n)
 }
 
-// group returns the group of a node: its first profile, and its image when others
+// group returns the group of a node: its last profile, and its image when others
 // of that profile have another one.
 func (w *warewulf) group(x ww) *blueprint.Group {
 	name := "default"
@@ -222,7 +223,9 @@ func (w *warewulf) image(what string, x ww) {
 		return
 	}
 	w.images[name] = true
-	w.Osimages = append(w.Osimages, blueprint.Osimage{Place: place(name), Path: "/var/lib/warewulf/chroots/" + x.Image + "/rootfs", Kernver: x.Kernel.Version})
+	path := "/var/lib/warewulf/chroots/" + x.Image + "/rootfs"
+	w.Osimages = append(w.Osimages, blueprint.Osimage{Place: place(name), Path: path, Kernver: x.Kernel.Version})
+	w.Left = append(w.Left, fmt.Sprintf("osimage %s: nodes.conf does not say its path, which is %s unless Warewulf was told otherwise", name, path))
 }
 
 // kernelArgs are words or a list of them.

@@ -66,7 +66,7 @@ func Xcat(files []File) (*Taken, error) {
 		x.Groups = append(x.Groups, *x.groups[g])
 	}
 	x.Networks = x.networks.all
-	x.leave("xcat", "osimages, scripts and controllers", "only %s are read", strings.Join(tables, ", "))
+	x.leave("xcat", "anything else", "only %s are read", strings.Join(tables, ", "))
 	return &x.Taken, nil
 }
 
