@@ -500,5 +500,5 @@ func TestImportsRecordTellsNoPassword(t *testing.T) {
 	r.refused(fault.NotFound, "there is no object", "all", "import", &inventoryv1.ImportRequest{Object: "gone"})
 	r.refused(fault.Invalid, "one of them", "all", "import", &inventoryv1.ImportRequest{})
 	r.refused(fault.Invalid, "leave it out", "all", "import", &inventoryv1.ImportRequest{Mark: "x"})
-	r.refused(fault.Invalid, "line 1", "all", "import", &inventoryv1.ImportRequest{Yaml: "x: ["})
+	r.refused(fault.Invalid, "line 2", "all", "import", &inventoryv1.ImportRequest{Yaml: "x: ["})
 }
