@@ -8,22 +8,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/fault"
 )
 
-func TestBlueprintIsReadable(t *testing.T) {
-	part := "parted /dev/sda\nmkfs.ext4 /dev/sda1\n"
-	mac := "52:54:00:00:00:01"
-	b := &blueprint.Blueprint{
-		Cluster:  &blueprint.Cluster{FrontendAddress: "10.30.255.254"},
-		Networks: []blueprint.Network{{Place: blueprint.Place{Name: "cluster"}, Network: "10.30.0.0/16", Nameservers: []string{"10.30.255.254"}}},
-		Groups: []blueprint.Group{{Place: blueprint.Place{Name: "compute"}, Partscript: &part,
-			Interfaces: &[]blueprint.Interface{{Name: "BOOTIF", Networks: []string{"cluster"}}}}},
-		Nodes: []blueprint.Node{{Place: blueprint.Place{Name: "n2"}, Group: "compute"},
-			{Place: blueprint.Place{Name: "n1"}, Group: "compute", Mac: &mac, Port: "1", Addresses: map[string]blueprint.List{"BOOTIF": {"10.30.0.1", "fd00::1"}, "BMC": {"10.31.0.1"}}}},
-	}
-	text, err := b.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	const want = `luna: 1
+const readable = `luna: 1
 cluster:
   frontend_address: 10.30.255.254
 networks:
@@ -51,8 +36,24 @@ nodes:
   n2:
     group: compute
 `
-	if string(text) != want {
-		t.Errorf("got\n%s\nwant\n%s", text, want)
+
+func TestBlueprintIsReadable(t *testing.T) {
+	part := "parted /dev/sda\nmkfs.ext4 /dev/sda1\n"
+	mac := "52:54:00:00:00:01"
+	b := &blueprint.Blueprint{
+		Cluster:  &blueprint.Cluster{FrontendAddress: "10.30.255.254"},
+		Networks: []blueprint.Network{{Place: blueprint.Place{Name: "cluster"}, Network: "10.30.0.0/16", Nameservers: []string{"10.30.255.254"}}},
+		Groups: []blueprint.Group{{Place: blueprint.Place{Name: "compute"}, Partscript: &part,
+			Interfaces: &[]blueprint.Interface{{Name: "BOOTIF", Networks: []string{"cluster"}}}}},
+		Nodes: []blueprint.Node{{Place: blueprint.Place{Name: "n2"}, Group: "compute"},
+			{Place: blueprint.Place{Name: "n1"}, Group: "compute", Mac: &mac, Port: "1", Addresses: map[string]blueprint.List{"BOOTIF": {"10.30.0.1", "fd00::1"}, "BMC": {"10.31.0.1"}}}},
+	}
+	text, err := b.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(text) != readable {
+		t.Errorf("got\n%s\nwant\n%s", text, readable)
 	}
 }
 

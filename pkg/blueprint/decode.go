@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v4"
 
@@ -61,12 +63,20 @@ func objects(n *yaml.Node, section string, into reflect.Value) error {
 	return pairs(n, section, func(key, value *yaml.Node) error {
 		o := reflect.New(into.Type().Elem())
 		o.Elem().FieldByName("Place").Set(reflect.ValueOf(Place{Name: key.Value, Line: key.Line}))
-		if err := object(value, noun+" "+key.Value, o.Interface()); err != nil {
+		if err := object(value, noun+" "+Word(key.Value), o.Interface()); err != nil {
 			return err
 		}
 		into.Set(reflect.Append(into, o.Elem()))
 		return nil
 	})
+}
+
+// Word returns a name as messages have it: in quotes when it is not printable.
+func Word(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 // noun is what one object of a section is called.

@@ -429,15 +429,20 @@ func TestThousandNodesAreOneChange(t *testing.T) {
 	}
 }
 
+// nodesText describes n nodes in one group.
+func nodesText(n int) string {
+	var text strings.Builder
+	text.WriteString("networks: {cluster: {network: 10.30.0.0/16}}\ngroups: {compute: {interfaces: [{name: BOOTIF, networks: [cluster]}]}}\nnodes:\n")
+	for i := range n {
+		fmt.Fprintf(&text, "  node%05d:\n    group: compute\n    mac: 52:54:00:00:%02x:%02x\n", i, i>>8, i&0xff)
+	}
+	return text.String()
+}
+
 // TestTenThousandNodesAreImported sends a text that is too big for a message, by
 // way of the bucket of inputs, and gets the inventory back in the same way.
 func TestTenThousandNodesAreImported(t *testing.T) {
 	r := newRoom(t)
-	var text strings.Builder
-	text.WriteString("networks: {cluster: {network: 10.30.0.0/16}}\ngroups: {compute: {interfaces: [{name: BOOTIF, networks: [cluster]}]}}\nnodes:\n")
-	for i := range 10000 {
-		fmt.Fprintf(&text, "  node%05d:\n    group: compute\n    mac: 52:54:00:00:%02x:%02x\n", i, i>>8, i&0xff)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	store, err := r.conn.JS.ObjectStore(ctx, subject.Inputs)
@@ -458,7 +463,7 @@ func TestTenThousandNodesAreImported(t *testing.T) {
 		t.Logf("%d bytes in %v: %v", len(text), time.Since(begin).Round(time.Millisecond), rep.Notes)
 		return rep
 	}
-	if rep := load(text.String()); len(rep.Notes) != 1 || rep.Notes[0] != "added 1 network, 1 group, 10000 nodes" {
+	if rep := load(nodesText(10000)); len(rep.Notes) != 1 || rep.Notes[0] != "added 1 network, 1 group, 10000 nodes" {
 		t.Fatalf("%q", rep.Notes)
 	}
 	begin := time.Now()

@@ -36,7 +36,9 @@ type site struct {
 	prefixes map[string]netip.Prefix
 	// takers are who has been given an address in this change.
 	takers map[address.Holding]*object
-	gone   map[string]bool
+	// gone and named are who goes and who stays, as in "node node001".
+	gone  map[string]bool
+	named map[string]*object
 }
 
 // place gives objects their addresses: first those that the text gives and that
@@ -85,7 +87,10 @@ func (p *plan) newSite() (*site, error) {
 			return nil, err
 		}
 	}
-	s := &site{plan: p, set: address.NewSet(p.draft.On(layer.View)), prefixes: map[string]netip.Prefix{}, takers: map[address.Holding]*object{}, gone: map[string]bool{}}
+	s := &site{plan: p, set: address.NewSet(p.draft.On(layer.View)), prefixes: map[string]netip.Prefix{}, takers: map[address.Holding]*object{}, gone: map[string]bool{}, named: map[string]*object{}}
+	for _, o := range p.objects {
+		s.named[string(o.noun)+" "+o.name] = o
+	}
 	for _, o := range p.gone {
 		s.gone[string(o.noun)+" "+o.name] = true
 	}
@@ -121,10 +126,23 @@ func (s *site) take(o *object, field string, h address.Holding) error {
 	if s.gives(o, who, mac, rests) {
 		a.Vacate(h.Address)
 	}
-	if err := a.Take(h.Address); err != nil {
-		return fault.New(fault.KindOf(err), "%s: %w", field, err)
+	err = a.Take(h.Address)
+	switch {
+	case err == nil:
+		return nil
+	case s.leaves(who, h.Address):
+		return fault.Conflictf("%s: address %s is given up by %s in this change: it rests for %v before somebody else may have it", field, h.Address, who, address.RestTime)
 	}
-	return nil
+	return fault.New(fault.KindOf(err), "%s: %w", field, err)
+}
+
+// leaves tells whether somebody gives an address up in this change.
+func (s *site) leaves(who string, a netip.Addr) bool {
+	if s.gone[who] {
+		return true
+	}
+	o := s.named[who]
+	return o != nil && len(o.wants) > 0 && !slices.ContainsFunc(o.wants, func(w want) bool { return w.address == a })
 }
 
 // gives tells whether an object may have the address that somebody has or had:

@@ -45,7 +45,7 @@ type object struct {
 func (o *object) String() string {
 	text := string(o.noun)
 	if o.noun != catalog.Cluster {
-		text += " " + o.name
+		text += " " + blueprint.Word(o.name)
 	}
 	if o.line > 0 {
 		text += fmt.Sprintf(" (line %d)", o.line)
