@@ -145,6 +145,10 @@ func (j *job) protocol(s *sections, l *link, v6 bool) {
 	if v6 {
 		section, without = "ipv6", "link-local"
 	}
+	if v6 && len(l.Addresses) == 0 {
+		// With nothing else it would give the card up when no such address comes.
+		without = "ignore"
+	}
 	addresses, gateway := l.family(v6)
 	advertised := v6 && l.advertised != nil && *l.advertised
 	switch {
