@@ -30,14 +30,17 @@ type Options struct {
 	Log    *slog.Logger
 }
 
-// Broker is an embedded server; a run.Task.
+// Broker is an embedded server; a run.Task, and a provider of connections
+// within the process. Connections made by it come again when it starts anew.
 type Broker struct {
-	*server.Server
-	log *slog.Logger
-	// cfg is what JetStream is started with.
-	cfg server.JetStreamConfig
+	opt Options
+	// host and port are where it listens, at every start.
+	host string
+	port int
+	log  *slog.Logger
 
 	mu    sync.Mutex
+	srv   *server.Server
 	stuck error // why it cannot store
 }
 
@@ -61,24 +64,54 @@ func Start(o Options) (*Broker, error) {
 	if port == 0 {
 		port = server.RANDOM_PORT
 	}
+	b := &Broker{opt: o, host: host, port: port, log: o.Log.With("service", "nats")}
+	if b.srv, err = b.start(); err != nil {
+		return nil, err
+	}
+	if at, ok := b.srv.Addr().(*net.TCPAddr); ok {
+		b.port = at.Port
+	}
+	return b, nil
+}
+
+// start starts a server on the broker's files.
+func (b *Broker) start() (*server.Server, error) {
 	srv, err := server.NewServer(&server.Options{
-		ServerName: "luna", Host: host, Port: port, NoSigs: true, MaxPayload: MaxPayload,
-		JetStream: true, StoreDir: o.Store, SyncAlways: true,
+		ServerName: "luna", Host: b.host, Port: b.port, NoSigs: true, MaxPayload: MaxPayload,
+		JetStream: true, StoreDir: b.opt.Store, SyncAlways: true,
 		JetStreamLimits: server.JSLimitOpts{MaxBatchSize: bus.MaxBatch},
-		Nkeys:           users(o.Public),
+		Nkeys:           users(b.opt.Public),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configure the bus: %w", err)
 	}
-	srv.SetLoggerV2(logger{o.Log.With("service", "nats")}, false, false, false)
+	srv.SetLoggerV2(logger{b.log}, false, false, false)
 	srv.Start()
 	if !srv.ReadyForConnections(20 * time.Second) {
 		srv.Shutdown()
 		return nil, errors.New("the bus does not take connections")
 	}
-	b := &Broker{Server: srv, log: o.Log.With("service", "nats"), cfg: *srv.JetStreamConfig()}
-	b.cfg.StoreDir = o.Store // without what the server adds
-	return b, nil
+	return srv, nil
+}
+
+// server returns the server that runs now.
+func (b *Broker) server() *server.Server {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.srv
+}
+
+// InProcessConn connects to the server without a socket.
+func (b *Broker) InProcessConn() (net.Conn, error) { return b.server().InProcessConn() }
+
+// ClientURL returns the URL to connect to.
+func (b *Broker) ClientURL() string { return b.server().ClientURL() }
+
+// Shutdown stops the server and waits until it has.
+func (b *Broker) Shutdown() {
+	srv := b.server()
+	srv.Shutdown()
+	srv.WaitForShutdown()
 }
 
 // Run mends what a full disk does to the server until ctx ends, then stops it.
@@ -91,19 +124,18 @@ func (b *Broker) Run(ctx context.Context) error {
 		}
 	}
 	b.Shutdown()
-	b.WaitForShutdown()
 	return nil
 }
 
 // Ready reports whether the server takes connections and can store.
 func (b *Broker) Ready() error {
-	if !b.Running() {
+	if !b.server().Running() {
 		return errors.New("the server does not take connections")
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.stuck != nil {
-		return fmt.Errorf("it cannot store; make room on the disk of %s: %w", b.cfg.StoreDir, b.stuck)
+		return fmt.Errorf("it cannot store; make room on the disk of %s: %w", b.opt.Store, b.stuck)
 	}
 	return nil
 }

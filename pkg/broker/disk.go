@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -13,22 +12,23 @@ import (
 const (
 	// look is how often the server is asked whether it can still store.
 	look = 2 * time.Second
-	// room is how many bytes must be free before JetStream is started anew.
+	// room is how many bytes must be free before the server is started anew.
 	room = 1 << 20
 )
 
 // trouble says which stream cannot be written any more: after one write that
 // failed, as on a full disk, a server stores nothing in that stream until
-// JetStream is started anew.
+// it is started anew.
 func (b *Broker) trouble() error {
-	if !b.Running() {
+	srv := b.server()
+	if !srv.Running() {
 		return nil
 	}
-	if !b.JetStreamEnabled() {
+	if !srv.JetStreamEnabled() {
 		return errors.New("JetStream is off")
 	}
 	var errs []error
-	for _, e := range b.Healthz(&server.HealthzOptions{Details: true}).Errors {
+	for _, e := range srv.Healthz(&server.HealthzOptions{Details: true}).Errors {
 		if strings.Contains(e.Error, " write error: ") {
 			errs = append(errs, errors.New(e.Error))
 		}
@@ -36,7 +36,7 @@ func (b *Broker) trouble() error {
 	return errors.Join(errs...)
 }
 
-// heal starts JetStream anew when it cannot store and its disk has room. What
+// heal starts the server anew when it cannot store and its disk has room. What
 // it acknowledged is on disk; of a change that it has stored in part it then
 // stores the rest.
 func (b *Broker) heal() {
@@ -49,9 +49,9 @@ func (b *Broker) heal() {
 		return
 	}
 	if was == nil {
-		b.log.Error("the bus cannot store; it is started anew when its disk has room", "dir", b.cfg.StoreDir, "err", trouble)
+		b.log.Error("the bus cannot store; it is started anew when its disk has room", "dir", b.opt.Store, "err", trouble)
 	}
-	if err := tryRoom(b.cfg.StoreDir); err != nil {
+	if err := tryRoom(b.opt.Store); err != nil {
 		return
 	}
 	if err := b.again(); err != nil {
@@ -64,13 +64,18 @@ func (b *Broker) heal() {
 	b.stuck = nil
 }
 
-// again stops JetStream and starts it on the same files.
+// again stops the server and starts another on the same files and port. Only
+// the whole server: its JetStream alone cannot be stopped while others use it.
 func (b *Broker) again() error {
-	if err := b.ShutdownJetStream(); err != nil {
-		return fmt.Errorf("stop JetStream: %w", err)
+	b.Shutdown()
+	srv, err := b.start()
+	if err != nil {
+		return err
 	}
-	cfg := b.cfg
-	return b.EnableJetStream(&cfg)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.srv = srv
+	return nil
 }
 
 // tryRoom is nil when a directory's disk has room.

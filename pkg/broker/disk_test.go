@@ -38,6 +38,7 @@ func TestFullDiskIsHealed(t *testing.T) {
 	})
 	disk.Clear()
 	until(t, "it is ready", b.Ready)
+	until(t, "the connection is back", c.Up)
 	stream, err := c.JS.Stream(short(t, 10*time.Second), subject.Inventory)
 	if err != nil {
 		t.Fatal(err)

@@ -85,7 +85,7 @@ func New(c Config, d run.Deps) (run.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	tasks, err := services(c, d, srv.Server, keys)
+	tasks, err := services(c, d, srv, keys)
 	if err != nil {
 		srv.Shutdown()
 		return nil, err

@@ -113,15 +113,17 @@ func TestFullDiskLosesNoChange(t *testing.T) {
 		t.Cleanup(cancel)
 		return ctx
 	}
+	// On a slow machine some are done late before that.
+	full := func(err error) bool { return err != nil && strings.Contains(err.Error(), "disk") }
 	var told error
-	for n := 0; told == nil && n < 1000; n++ {
+	for n := 0; !full(told) && n < 1000; n++ {
 		told = b.add(short(), b.conn, 10)
 	}
-	if told == nil || len(b.answers) < 2 {
+	if !full(told) || len(b.answers) < 2 {
 		t.Fatalf("the disk did not become full: %v", told)
 	}
 	for range 3 {
-		if err := b.add(short(), b.conn, 10); err == nil || !strings.Contains(err.Error(), "disk") {
+		if err := b.add(short(), b.conn, 10); !full(err) {
 			t.Errorf("while the disk is full: %v", err)
 		}
 	}

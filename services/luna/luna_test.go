@@ -67,7 +67,7 @@ func start(t *testing.T, env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	env.Defer(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	env.Defer(srv.Shutdown)
 	env.Setenv("LUNA_NATS", srv.ClientURL())
 	env.Setenv("LUNA_CREDS", broker.KeyFile(filepath.Join(dir, "keys"), "operator"))
 	env.Setenv("TREE", fakeTree(t))

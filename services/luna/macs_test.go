@@ -44,7 +44,7 @@ func newMACsHead(t *testing.T) *macsHead {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	t.Cleanup(srv.Shutdown)
 	h.url = srv.ClientURL()
 	connect := func(user string) *bus.Conn {
 		c, err := bus.Connect(bus.Options{URL: h.url, User: user, KeyFile: broker.KeyFile(h.keys, user), Log: log})

@@ -77,7 +77,7 @@ func newRack(t *testing.T, cfg Config) *rack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	t.Cleanup(srv.Shutdown)
 	return furnish(t, cfg, func(user string) *bus.Conn {
 		c, err := bus.Connect(bus.Options{URL: srv.ClientURL(), User: user, KeyFile: broker.KeyFile(keys, user), Log: log})
 		if err != nil {

@@ -81,7 +81,7 @@ func (r *room) startBus() {
 	r.must(err)
 	r.srv, err = broker.Start(broker.Options{Listen: "127.0.0.1:0", Store: filepath.Join(r.Data, "nats"), Public: public, Log: quiet})
 	r.must(err)
-	r.t.Cleanup(func() { r.srv.Shutdown(); r.srv.WaitForShutdown() })
+	r.t.Cleanup(r.srv.Shutdown)
 	r.must(bus.Setup(r.ctx(), r.connect("setup").JS, 1))
 }
 
