@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 // TestSessions runs the sessions in testdata against a bus of their own with
 // the services that own objects, all with their deployed rights.
 func TestSessions(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata", Cmds: map[string]func(*testscript.TestScript, bool, []string){"boots": boots, "told": told},
+	testscript.Run(t, testscript.Params{Dir: "testdata", Cmds: map[string]func(*testscript.TestScript, bool, []string){"boots": boots, "told": told, "known": known},
 		Setup: func(env *testscript.Env) error { return start(t, env) }})
 }
 

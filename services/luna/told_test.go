@@ -18,6 +18,26 @@ func boots(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(ts.Value("boots").(func() error)())
 }
 
+// known waits until bootscript knows a node by a name.
+func known(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: known NODE")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for {
+		_, err := bus.Request(ctx, ts.Value("operator").(*bus.Conn), subject.Command("bootscript", "hardware", "show"),
+			&bootscriptv1.HardwareShowRequest{Node: args[0]}, &bootscriptv1.HardwareShowReply{})
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			ts.Fatalf("never known: %v", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 // told publishes that a node told of its machine, as bootscript does, and
 // waits until that is known: told NODE.json RECORD.json, the first being what
 // luna node show --output json said.
