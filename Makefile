@@ -15,7 +15,7 @@ TEST  ?=
 SOAK  ?= 20
 
 # MACHINES are tests of whole machines that take long, of make test-machines.
-MACHINES = Disks|Drivers|NetworkManagers|Controllers|SELinux
+MACHINES = Disks|Drivers|NetworkManagers|Controllers|BringTheNetworkUp
 
 .PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads test-machines soak demo clean
 
@@ -69,7 +69,7 @@ test: setup verify build test-unit test-room
 test-unit: packages
 	LUNA_TEST_IMAGE=$$(deploy/room/make-image.sh)/root && export LUNA_TEST_IMAGE && \
 	LUNA_TEST_PHYSICAL=$$(LUNA_ROOM_KERNEL=linux-image-amd64 deploy/room/make-image.sh)/root && export LUNA_TEST_PHYSICAL && \
-	go test -race -tags '$(TAGS)' -timeout 15m $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v /services/integration)
+	go test -race -tags '$(TAGS)' -timeout 15m -skip '$(MACHINES)' $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v /services/integration)
 
 test-room: build
 	go test -race -tags '$(TAGS)' -timeout 60m -p 1 -count 1 -skip 'AnyHead|$(MACHINES)' $(TEST) ./services/integration/...
@@ -80,7 +80,7 @@ test-heads: build
 
 ## test-machines: disks, drivers, network managers and controllers of physical machines, an hour on two cores
 test-machines: build
-	go test -tags '$(TAGS)' -timeout 3h -count 1 -v -run '$(MACHINES)' ./services/integration
+	go test -tags '$(TAGS)' -timeout 3h -count 1 -v -p 1 -run '$(MACHINES)' ./services/agent/internal/netfile ./services/integration
 
 ## soak: the tests of random kills and damage, longer; LUNA_SEED repeats one
 soak: test-heads
