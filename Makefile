@@ -15,7 +15,7 @@ TEST  ?=
 SOAK  ?= 20
 
 # MACHINES are tests of whole machines that take long, of make test-machines.
-MACHINES = Disks|Drivers|NetworkManagers|Controllers|BringTheNetworkUp
+MACHINES = InstalledOnDisks|Drivers|NetworkManagers|Controllers|BringTheNetworkUp
 
 .PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads test-machines soak demo clean
 

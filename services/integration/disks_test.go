@@ -46,9 +46,9 @@ func handbookScripts(t *testing.T) (partscript, postscript string) {
 	return texts[0], texts[1]
 }
 
-// TestDisks installs on disks, over the old installation too, boots from them
+// TestInstalledOnDisks installs on disks, over the old installation too, boots from them
 // and returns to memory, each by one command, on both firmwares.
-func TestDisks(t *testing.T) {
+func TestInstalledOnDisks(t *testing.T) {
 	for firmware, do := range map[room.Firmware]func(*testing.T) (string, string){
 		room.BIOS: handbookScripts,
 		room.UEFI: func(*testing.T) (string, string) { return efiPartscript, efiPostscript },
