@@ -54,7 +54,7 @@ func (d *desk) put(m proto.Message) {
 	noun, _ := catalog.Unwrap(catalog.Wrap(m))
 	data, err := wire.Marshal(m)
 	if err == nil {
-		err = d.conn.NATS.Publish(subject.Object(string(noun), m.(interface{ GetId() string }).GetId()), data)
+		_, err = d.conn.JS.PublishAsync(subject.Object(string(noun), m.(interface{ GetId() string }).GetId()), data)
 	}
 	if err != nil {
 		d.t.Fatal(err)
@@ -65,7 +65,7 @@ func (d *desk) seal(key secret.Key, id, text string) {
 	d.t.Helper()
 	data, err := key.Seal(id, []byte(text))
 	if err == nil {
-		err = d.conn.NATS.Publish(subject.Secret(id), data)
+		_, err = d.conn.JS.PublishAsync(subject.Secret(id), data)
 	}
 	if err != nil {
 		d.t.Fatal(err)
@@ -77,8 +77,10 @@ func (d *desk) find(req *powerv1.PowerRequest) string {
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(d.t.Context(), 20*time.Second)
 	defer cancel()
-	if err := d.conn.NATS.FlushWithContext(ctx); err != nil {
-		d.t.Fatal(err)
+	select {
+	case <-d.conn.JS.PublishAsyncComplete():
+	case <-ctx.Done():
+		d.t.Fatal("what was published is not stored")
 	}
 	if err := d.state.CatchUp(ctx); err != nil {
 		d.t.Fatal(err)
