@@ -25,6 +25,21 @@ if [ "$(id -u)" != 0 ]; then
 	echo "install-packages: only root can install ${missing[*]}" >&2
 	exit 1
 fi
+# Tests want programs, not daemons: what comes now is neither started nor enabled. A machine
+# keeps the policy that it has.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	trap 'rm -f "$policy"' EXIT
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 0755 "$policy"
+fi
+
 export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
 apt-get -q install --yes --no-install-recommends "${missing[@]}"
+
+for pair in network-manager:NetworkManager snmpd:snmpd openipmi:openipmi; do
+	if [[ " ${missing[*]} " == *" ${pair%%:*} "* ]]; then
+		systemctl -q disable "${pair#*:}.service" 2>/dev/null || echo "install-packages: ${pair#*:} stays as it is"
+	fi
+done
