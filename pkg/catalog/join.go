@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"net/netip"
+	"strings"
 
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 )
@@ -59,6 +60,14 @@ func (v View) Join(n *inventoryv1.Node) (j Joined, err error) {
 	}
 	return j, nil
 }
+
+// CardName returns the host name of a node's other interface or controller, as
+// node001-eth1: what a DNS label cannot hold becomes a hyphen.
+func CardName(node, iface string) string {
+	return node + "-" + strings.ToLower(cardLabel.Replace(iface))
+}
+
+var cardLabel = strings.NewReplacer(".", "-", ":", "-", "_", "-")
 
 // FQDN returns the node's name with its domain.
 func (j Joined) FQDN() string {

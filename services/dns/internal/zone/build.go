@@ -121,11 +121,9 @@ func (b *builder) node(n *inventoryv1.Node) {
 			b.host(b.domain(n, net), n.Name, a.Address)
 			continue
 		}
-		b.host(net.zone, n.Name+"-"+cardLabel.Replace(a.Interface), a.Address)
+		b.host(net.zone, catalog.CardName(n.Name, a.Interface), a.Address)
 	}
 }
-
-var cardLabel = strings.NewReplacer(".", "-", ":", "-", "_", "-")
 
 // domain returns the zone of a node's own name: its group's domain, else the
 // network of BOOTIF, IPv4 first.

@@ -146,29 +146,22 @@ func (d *Draft) Named(noun catalog.Noun, name string, ifRevision uint64) (*inven
 	return proto.Clone(o).(*inventoryv1.Object), nil
 }
 
-// After returns an object as it would be, nil when it would not. The cluster has no id.
-func (d *Draft) After(noun catalog.Noun, id string) (proto.Message, error) {
-	if noun == catalog.Cluster {
-		for _, k := range d.order {
-			if w := d.writes[k]; w.noun == catalog.Cluster {
-				return w.message, nil
-			}
+// Then returns the inventory as it would be.
+func (d *Draft) Then() (catalog.View, error) {
+	layer := catalog.Over(d.View)
+	for _, k := range d.order {
+		w := d.writes[k]
+		err := error(nil)
+		if w.message != nil {
+			err = layer.Put(w.id, w.message)
+		} else {
+			err = layer.Delete(w.noun, w.id)
 		}
-		c, err := d.Cluster()
-		if c == nil {
-			return nil, err
+		if err != nil {
+			return catalog.View{}, err
 		}
-		return c, err
 	}
-	if w, ok := d.writes[string(noun)+"/"+id]; ok {
-		return w.message, nil
-	}
-	o, err := d.Object(noun, id)
-	if err != nil || o == nil {
-		return nil, err
-	}
-	_, m := catalog.Unwrap(o)
-	return m, nil
+	return layer.View, nil
 }
 
 // Touched lists what would be written or deleted, in the batch's order.

@@ -8,46 +8,32 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/luna-hpc/luna/pkg/catalog"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	"github.com/luna-hpc/luna/services/inventory/internal/change"
 )
 
-// Most is how many effects are told.
-const Most = 200
+// most is how many effects are told.
+const most = 200
 
-// state is the inventory before or after a change: a noun and an id give an
-// object, nil when there is none.
-type state func(noun catalog.Noun, id string) (proto.Message, error)
-
-// Of returns what a draft would change for nodes, by node and service.
-func Of(d *change.Draft) ([]*inventoryv1.Effect, error) {
-	before := func(noun catalog.Noun, id string) (proto.Message, error) {
-		o, err := d.Object(noun, id)
-		if err != nil || o == nil {
-			return nil, err
-		}
-		_, m := catalog.Unwrap(o)
-		return m, nil
-	}
+// effects returns what a draft would change for nodes, by node and service.
+func effects(d *change.Draft, then catalog.View) ([]*inventoryv1.Effect, error) {
 	ids, err := touched(d)
 	if err != nil {
 		return nil, err
 	}
 	var all []*inventoryv1.Effect
 	for _, id := range ids {
-		old, err := answers(before, id)
+		old, err := answers(d.View, id)
 		if err != nil {
 			return nil, err
 		}
-		now, err := answers(d.After, id)
+		now, err := answers(then, id)
 		if err != nil {
 			return nil, err
 		}
 		for _, e := range differences(old, now) {
-			if len(all) == Most {
+			if len(all) == most {
 				return all, nil
 			}
 			all = append(all, e)
@@ -88,46 +74,39 @@ type said struct{ service, text string }
 
 // joined is a node with what it refers to.
 type joined struct {
-	cluster *inventoryv1.Cluster
-	node    *inventoryv1.Node
-	group   *inventoryv1.Group
-	osimage *inventoryv1.Osimage
-	bmc     *inventoryv1.Bmcsetup
+	catalog.Joined
 	// networks are those of the node's addresses, in their order; nil when one is gone.
 	networks []*inventoryv1.Network
 }
 
-func join(s state, id string) (j joined, err error) {
-	get := func(noun catalog.Noun, id string) proto.Message {
-		if err != nil || id == "" {
-			return nil
+func join(v catalog.View, n *inventoryv1.Node) (j joined, err error) {
+	if j.Joined, err = v.Join(n); err != nil {
+		return j, err
+	}
+	for _, a := range n.GetAddresses() {
+		network, err := v.Network(a.NetworkId)
+		if err != nil {
+			return j, err
 		}
-		var m proto.Message
-		m, err = s(noun, id)
-		return m
+		j.networks = append(j.networks, network)
 	}
-	j.node, _ = get(catalog.Node, id).(*inventoryv1.Node)
-	j.group, _ = get(catalog.Group, j.node.GetGroupId()).(*inventoryv1.Group)
-	j.osimage, _ = get(catalog.Osimage, catalog.OsimageID(j.node, j.group)).(*inventoryv1.Osimage)
-	j.bmc, _ = get(catalog.Bmcsetup, j.group.GetBmcsetupId()).(*inventoryv1.Bmcsetup)
-	for _, a := range j.node.GetAddresses() {
-		n, _ := get(catalog.Network, a.NetworkId).(*inventoryv1.Network)
-		j.networks = append(j.networks, n)
-	}
-	j.cluster, _ = get(catalog.Cluster, "").(*inventoryv1.Cluster)
-	return j, err
+	return j, nil
 }
 
 // answers returns a node's name and what the services say of it.
-func answers(s state, id string) (map[said]string, error) {
-	j, err := join(s, id)
-	if err != nil || j.node == nil {
+func answers(v catalog.View, id string) (map[said]string, error) {
+	n, err := v.Node(id)
+	if err != nil || n == nil {
+		return nil, err
+	}
+	j, err := join(v, n)
+	if err != nil {
 		return nil, err
 	}
 	all := map[said]string{}
 	for service, text := range map[string]string{"dhcp": j.dhcp(), "dns": j.dns(), "boot": j.boot(), "install": j.install()} {
 		if text != "" {
-			all[said{service, text}] = j.node.Name
+			all[said{service, text}] = j.Node.Name
 		}
 	}
 	return all, nil
@@ -162,27 +141,15 @@ func differences(old, now map[said]string) []*inventoryv1.Effect {
 	return all
 }
 
-// own is the node with what decides over its own values.
-func (j joined) own() catalog.Joined {
-	return catalog.Joined{Node: j.node, Group: j.group, Osimage: j.osimage}
-}
-
-func (j joined) domain(network *inventoryv1.Network) string {
-	if d := j.group.GetDomain(); d != "" {
-		return d
-	}
-	return network.GetName()
-}
-
 // dhcp is what a machine with the node's MAC is given.
 func (j joined) dhcp() string {
-	for i, a := range j.node.Addresses {
+	for i, a := range j.Node.Addresses {
 		n := j.networks[i]
 		addr, err := netip.ParseAddr(a.Address)
-		if a.Interface != catalog.BootIf || err != nil || !addr.Is4() || n == nil || j.node.Mac == "" {
+		if a.Interface != catalog.BootIf || err != nil || !addr.Is4() || n == nil || j.Node.Mac == "" {
 			continue
 		}
-		parts := []string{j.node.Mac, "gets", a.Address, j.node.Name + "." + j.domain(n)}
+		parts := []string{j.Node.Mac, "gets", a.Address, j.FQDN()}
 		for _, o := range []struct{ name, value string }{{"gateway", n.Gateway}, {"dns", strings.Join(n.Nameservers, ",")}, {"ntp", strings.Join(n.Ntp, ",")}, {"mtu", number(n.Mtu)}} {
 			if o.value != "" {
 				parts = append(parts, o.name+" "+o.value)
@@ -196,13 +163,13 @@ func (j joined) dhcp() string {
 // dns is the node's names with their addresses.
 func (j joined) dns() string {
 	var all []string
-	for i, a := range j.node.Addresses {
+	for i, a := range j.Node.Addresses {
 		switch n := j.networks[i]; {
 		case n == nil:
 		case a.Interface == catalog.BootIf:
-			all = append(all, fmt.Sprintf("%s.%s %s", j.node.Name, j.domain(n), a.Address))
+			all = append(all, j.FQDN()+" "+a.Address)
 		default:
-			all = append(all, fmt.Sprintf("%s-%s.%s %s", j.node.Name, strings.ToLower(a.Interface), n.Name, a.Address))
+			all = append(all, fmt.Sprintf("%s.%s %s", catalog.CardName(j.Node.Name, a.Interface), n.Name, a.Address))
 		}
 	}
 	slices.Sort(all)
@@ -212,16 +179,16 @@ func (j joined) dns() string {
 // boot is what the node's boot script says.
 func (j joined) boot() string {
 	switch {
-	case j.node.Localboot:
+	case j.Node.Localboot:
 		return "its own disk"
-	case j.osimage == nil:
+	case j.Osimage == nil:
 		return "nothing: there is no osimage"
 	}
-	text := "osimage " + j.osimage.Name
-	if j.node.Service {
+	text := "osimage " + j.Osimage.Name
+	if j.Node.Service {
 		text += ", service mode"
 	}
-	if opts := j.own().Kernopts(); opts != "" {
+	if opts := j.Kernopts(); opts != "" {
 		text += ", " + opts
 	}
 	return text
@@ -230,24 +197,24 @@ func (j joined) boot() string {
 // install is what the install script holds beside the image: scripts stand as
 // the beginning of their digest.
 func (j joined) install() string {
-	if j.node.Localboot || j.osimage == nil {
+	if j.Node.Localboot || j.Osimage == nil {
 		return ""
 	}
 	var parts []string
-	for _, s := range []struct{ name, text string }{{"prescript", j.own().Prescript()}, {"partscript", j.own().Partscript()}, {"postscript", j.own().Postscript()}} {
+	for _, s := range []struct{ name, text string }{{"prescript", j.Prescript()}, {"partscript", j.Partscript()}, {"postscript", j.Postscript()}} {
 		if s.text != "" {
 			parts = append(parts, fmt.Sprintf("%s %.8x", s.name, sha256.Sum256([]byte(s.text))))
 		}
 	}
-	if j.node.Setupbmc && j.bmc != nil {
-		parts = append(parts, fmt.Sprintf("BMC %s user %s", j.bmc.Name, j.bmc.User))
+	if j.Node.Setupbmc && j.Bmcsetup != nil {
+		parts = append(parts, fmt.Sprintf("BMC %s user %s", j.Bmcsetup.Name, j.Bmcsetup.User))
 	}
-	for i, a := range j.node.Addresses {
+	for i, a := range j.Node.Addresses {
 		if n := j.networks[i]; n != nil && a.Interface != catalog.BMC {
 			parts = append(parts, fmt.Sprintf("%s %s of %s", a.Interface, a.Address, n.Cidr))
 		}
 	}
-	for _, in := range j.group.GetInterfaces() {
+	for _, in := range j.Group.GetInterfaces() {
 		made := ""
 		if in.MadeOf != nil {
 			made = fmt.Sprint(in.MadeOf)

@@ -11,6 +11,10 @@ const mostObjects = 100
 
 // Reply tells what a draft would do.
 func Reply(d *change.Draft) (*inventoryv1.ChangeReply, error) {
+	then, err := d.Then()
+	if err != nil {
+		return nil, err
+	}
 	rep := &inventoryv1.ChangeReply{Names: map[string]string{}, Notes: d.Notes()}
 	for _, t := range d.Touched() {
 		if catalog.Noun(t.Noun) == catalog.Rest {
@@ -20,37 +24,17 @@ func Reply(d *change.Draft) (*inventoryv1.ChangeReply, error) {
 			break
 		}
 		rep.Touched = append(rep.Touched, t)
-		m, err := d.After(catalog.Noun(t.Noun), t.Id)
+		o, err := then.Object(catalog.Noun(t.Noun), t.Id)
 		if err != nil {
 			return nil, err
 		}
-		if m != nil && !t.Deleted {
-			rep.Objects = append(rep.Objects, catalog.Wrap(m))
+		if o != nil {
+			rep.Objects = append(rep.Objects, o)
 		}
 	}
-	if err := addNames(d, rep); err != nil {
+	if err := change.AddNames(then, rep.Names, rep.Objects...); err != nil {
 		return nil, err
 	}
-	var err error
-	rep.Effects, err = Of(d)
+	rep.Effects, err = effects(d, then)
 	return rep, err
-}
-
-// addNames names what the objects would refer to.
-func addNames(d *change.Draft, rep *inventoryv1.ChangeReply) error {
-	for _, o := range rep.Objects {
-		for _, r := range change.References(o) {
-			if r.ID == "" || rep.Names[r.ID] != "" {
-				continue
-			}
-			m, err := d.After(r.Noun, r.ID)
-			if err != nil {
-				return err
-			}
-			if m != nil {
-				rep.Names[r.ID] = catalog.NameOf(m)
-			}
-		}
-	}
-	return nil
 }

@@ -48,6 +48,10 @@ func (h *house) keep(d *change.Draft) error {
 		id string
 		m  proto.Message
 	}
+	then, err := d.Then()
+	if err != nil {
+		return err
+	}
 	var puts []write
 	for _, w := range d.Touched() {
 		if w.Deleted {
@@ -56,10 +60,11 @@ func (h *house) keep(d *change.Draft) error {
 			}
 			continue
 		}
-		m, err := d.After(catalog.Noun(w.Noun), w.Id)
+		o, err := then.Object(catalog.Noun(w.Noun), w.Id)
 		if err != nil {
 			return err
 		}
+		_, m := catalog.Unwrap(o)
 		puts = append(puts, write{w.Id, m})
 	}
 	for _, p := range puts {

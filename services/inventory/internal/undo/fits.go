@@ -1,6 +1,8 @@
 package undo
 
 import (
+	"errors"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/luna-hpc/luna/pkg/catalog"
@@ -12,6 +14,10 @@ import (
 // fits is a Conflict when what is brought back does not fit what is there by
 // now, or something refers to what is taken away.
 func fits(d *change.Draft, done *inventoryv1.ChangeAt, before Before) error {
+	then, err := d.Then()
+	if err != nil {
+		return err
+	}
 	gone := map[string]string{}
 	for _, t := range done.Change.Touched {
 		if catalog.Noun(t.Noun) == catalog.Rest {
@@ -22,24 +28,24 @@ func fits(d *change.Draft, done *inventoryv1.ChangeAt, before Before) error {
 			gone[t.Id] = t.Noun + " " + t.Name
 			continue
 		}
-		if err := unique(d, t, old); err != nil {
+		if err := unique(d, then, t, old); err != nil {
 			return err
 		}
-		if err := refers(d, t, old); err != nil {
+		if err := refers(then, t, old); err != nil {
 			return err
 		}
 	}
-	return needed(d, gone)
+	return needed(then, gone)
 }
 
 // unique is a Conflict when another object has the name, MAC or port by now.
-func unique(d *change.Draft, t *inventoryv1.Touch, old proto.Message) error {
+func unique(d *change.Draft, then catalog.View, t *inventoryv1.Touch, old proto.Message) error {
 	holds := func(id string) (bool, error) {
 		if id == "" || id == t.Id {
 			return false, nil
 		}
-		m, err := d.After(catalog.Noun(t.Noun), id)
-		return m != nil, err
+		o, err := then.Object(catalog.Noun(t.Noun), id)
+		return o != nil, err
 	}
 	name := catalog.NameOf(old)
 	o, err := d.Find(catalog.Noun(t.Noun), name)
@@ -92,16 +98,16 @@ func idOf(m proto.Message) string {
 }
 
 // refers is a Conflict when what an object refers to is not there any more.
-func refers(d *change.Draft, t *inventoryv1.Touch, old proto.Message) error {
+func refers(then catalog.View, t *inventoryv1.Touch, old proto.Message) error {
 	for _, r := range change.References(catalog.Wrap(old)) {
 		if r.ID == "" {
 			continue
 		}
-		m, err := d.After(r.Noun, r.ID)
+		o, err := then.Object(r.Noun, r.ID)
 		if err != nil {
 			return err
 		}
-		if m == nil {
+		if o == nil {
 			return fault.Conflictf("%s %s was with a %s that is deleted by now", t.Noun, catalog.NameOf(old), r.Noun)
 		}
 	}
@@ -109,30 +115,22 @@ func refers(d *change.Draft, t *inventoryv1.Touch, old proto.Message) error {
 }
 
 // needed is a Conflict when something refers to an object that goes.
-func needed(d *change.Draft, gone map[string]string) error {
+func needed(then catalog.View, gone map[string]string) error {
 	if len(gone) == 0 {
 		return nil
 	}
 	for _, noun := range []catalog.Noun{catalog.Switch, catalog.Otherdev, catalog.Group, catalog.Node} {
 		var bad error
-		err := d.Each(noun, "", func(o *inventoryv1.Object) bool {
-			_, m := catalog.Unwrap(o)
-			after, err := d.After(noun, idOf(m))
-			if bad = err; err != nil || after == nil {
-				return err == nil
-			}
-			for _, r := range change.References(catalog.Wrap(after)) {
+		err := then.Each(noun, "", func(o *inventoryv1.Object) bool {
+			for _, r := range change.References(o) {
 				if what := gone[r.ID]; what != "" {
-					bad = fault.Conflictf("%s %s depends on %s", noun, catalog.NameOf(after), what)
-					return false
+					_, m := catalog.Unwrap(o)
+					bad = fault.Conflictf("%s %s depends on %s", noun, catalog.NameOf(m), what)
 				}
 			}
-			return true
+			return bad == nil
 		})
-		if bad != nil {
-			return bad
-		}
-		if err != nil {
+		if err := errors.Join(bad, err); err != nil {
 			return err
 		}
 	}
