@@ -94,6 +94,11 @@ func undoing(d *change.Decider) bus.Endpoint {
 	}).Dry()
 }
 
+// alone is a check that needs nothing but the object.
+func alone[T any](check func(T) error) func(*change.Draft, T) error {
+	return func(_ *change.Draft, m T) error { return check(m) }
+}
+
 func changing(d *change.Decider) []bus.Endpoint {
 	return []bus.Endpoint{
 		undoing(d),
@@ -103,32 +108,32 @@ func changing(d *change.Decider) []bus.Endpoint {
 		decide(d, catalog.Cluster, "delete", cluster.Delete),
 		decide(d, catalog.Network, "add", network.Add),
 		decide(d, catalog.Network, "change", network.Change),
-		decide(d, catalog.Network, "rename", network.Rename),
+		decide(d, catalog.Network, "rename", change.Rename(catalog.Network, network.Check)),
 		decide(d, catalog.Network, "delete", network.Delete),
 		decide(d, catalog.Osimage, "add", osimage.Add),
 		decide(d, catalog.Osimage, "change", osimage.Change),
-		decide(d, catalog.Osimage, "rename", osimage.Rename),
+		decide(d, catalog.Osimage, "rename", change.Rename(catalog.Osimage, osimage.Check)),
 		decide(d, catalog.Osimage, "delete", osimage.Delete),
 		decide(d, catalog.Bmcsetup, "add", bmcsetup.Add),
 		decide(d, catalog.Bmcsetup, "change", bmcsetup.Change),
-		decide(d, catalog.Bmcsetup, "rename", bmcsetup.Rename),
+		decide(d, catalog.Bmcsetup, "rename", change.Rename(catalog.Bmcsetup, alone(bmcsetup.Check))),
 		decide(d, catalog.Bmcsetup, "delete", bmcsetup.Delete),
 		decide(d, catalog.Switch, "add", netswitch.Add),
 		decide(d, catalog.Switch, "change", netswitch.Change),
-		decide(d, catalog.Switch, "rename", netswitch.Rename),
+		decide(d, catalog.Switch, "rename", change.Rename(catalog.Switch, alone(netswitch.Check))),
 		decide(d, catalog.Switch, "delete", netswitch.Delete),
 		decide(d, catalog.Otherdev, "add", otherdev.Add),
 		decide(d, catalog.Otherdev, "change", otherdev.Change),
-		decide(d, catalog.Otherdev, "rename", otherdev.Rename),
+		decide(d, catalog.Otherdev, "rename", change.Rename(catalog.Otherdev, alone(otherdev.Check))),
 		decide(d, catalog.Otherdev, "delete", otherdev.Delete),
 		decide(d, catalog.Group, "add", group.Add),
 		decide(d, catalog.Group, "change", group.Change),
-		decide(d, catalog.Group, "rename", group.Rename),
+		decide(d, catalog.Group, "rename", change.Rename(catalog.Group, alone(group.Check))),
 		decide(d, catalog.Group, "clone", group.Clone),
 		decide(d, catalog.Group, "delete", group.Delete),
 		decide(d, catalog.Node, "add", node.Add),
 		decide(d, catalog.Node, "change", node.Change),
-		decide(d, catalog.Node, "rename", node.Rename),
+		decide(d, catalog.Node, "rename", change.Rename(catalog.Node, node.Check)),
 		decide(d, catalog.Node, "delete", node.Delete),
 	}
 }

@@ -104,10 +104,15 @@ func ParseAddress(what, s string) (netip.Addr, error) {
 	return a.Unmap(), nil
 }
 
+// Words returns the words of a list with commas, as they are typed.
+func Words(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
 // ParseAddresses returns the addresses of a comma list.
 func ParseAddresses(what, s string) ([]string, error) {
 	var all []string
-	for _, part := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
+	for _, part := range Words(s) {
 		a, err := ParseAddress(what, part)
 		if err != nil {
 			return nil, err

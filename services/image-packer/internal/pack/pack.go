@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/luna-hpc/luna/pkg/fault"
@@ -101,7 +100,7 @@ func (p *Packer) boot(ctx context.Context, t tree.Tree, k kernel.Kernel, image *
 func (p *Packer) initrd(ctx context.Context, k kernel.Kernel, image *inventoryv1.Osimage, r *imagepackerv1.Release, rep Reporter) (release.Digest, int64, error) {
 	opts := initrd.Options{
 		Tree: image.Path, KernelVersion: k.Version, AgentBinary: p.Agent,
-		KernelModules: list(image.Kernmodules), Quick: p.Quick, WorkDir: p.Work, Progress: rep.Progress,
+		KernelModules: inventoryv1.Words(image.Kernmodules), Quick: p.Quick, WorkDir: p.Work, Progress: rep.Progress,
 	}
 	memory := filepath.Join(p.Index, image.Id+"-initrd")
 	if report, d, ok := initrd.Recall(memory, opts); ok {
@@ -143,10 +142,6 @@ func copyFile(w io.Writer, from string) error {
 	defer f.Close()
 	_, err = io.Copy(w, f)
 	return err
-}
-
-func list(comma string) []string {
-	return strings.FieldsFunc(comma, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // payload stores segments, manifest and torrent.

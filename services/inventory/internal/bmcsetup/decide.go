@@ -122,24 +122,6 @@ func Check(b *inventoryv1.Bmcsetup) error {
 	return nil
 }
 
-// Rename gives a BMC set-up another name.
-func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
-	o, err := d.Named(catalog.Bmcsetup, r.Name, r.IfRevision)
-	if err != nil {
-		return err
-	}
-	if err := d.NameTaken(catalog.Bmcsetup, r.Newname); err != nil {
-		return err
-	}
-	b := o.GetBmcsetup()
-	b.Name = r.Newname
-	if err := Check(b); err != nil {
-		return err
-	}
-	d.Put(b.Id, b)
-	return nil
-}
-
 // Delete removes a BMC set-up that no group has.
 func Delete(d *change.Draft, r *inventoryv1.DeleteRequest) error {
 	o, err := d.Named(catalog.Bmcsetup, r.Name, r.IfRevision)

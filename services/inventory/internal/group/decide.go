@@ -137,24 +137,6 @@ func mustGroup(d *change.Draft, id string) *inventoryv1.Group {
 	return g
 }
 
-// Rename gives a group another name.
-func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
-	o, err := d.Named(catalog.Group, r.Name, r.IfRevision)
-	if err != nil {
-		return err
-	}
-	if err := d.NameTaken(catalog.Group, r.Newname); err != nil {
-		return err
-	}
-	g := o.GetGroup()
-	g.Name = r.Newname
-	if err := Check(g); err != nil {
-		return err
-	}
-	d.Put(g.Id, g)
-	return nil
-}
-
 // Clone makes a group like another, without its nodes.
 func Clone(d *change.Draft, r *inventoryv1.GroupCloneRequest) error {
 	o, err := d.Named(catalog.Group, r.Name, 0)

@@ -63,7 +63,7 @@ func plain(i *inventoryv1.Interface, r *inventoryv1.GroupChangeRequest) error {
 			if i.GetBond() == nil {
 				i.MadeOf = &inventoryv1.Interface_Bond{Bond: &inventoryv1.Bond{Mode: BondMode, Miimon: Miimon}}
 			}
-			i.GetBond().Members = words(*r.Bond)
+			i.GetBond().Members = inventoryv1.Words(*r.Bond)
 		}},
 		{r.Vlan, func() {
 			if i.GetVlan() == nil {
@@ -75,7 +75,7 @@ func plain(i *inventoryv1.Interface, r *inventoryv1.GroupChangeRequest) error {
 			if i.GetBridge() == nil {
 				i.MadeOf = &inventoryv1.Interface_Bridge{Bridge: &inventoryv1.Bridge{}}
 			}
-			i.GetBridge().Ports = words(*r.Bridge)
+			i.GetBridge().Ports = inventoryv1.Words(*r.Bridge)
 		}},
 	} {
 		switch {
@@ -112,10 +112,6 @@ func parts(i *inventoryv1.Interface, r *inventoryv1.GroupChangeRequest) error {
 		return fault.Invalidf("interface %s is no bridge: say its ports with --bridge", i.Name)
 	}
 	return nil
-}
-
-func words(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // below names the interfaces that an interface is made of.

@@ -39,7 +39,7 @@ func Add(d *change.Draft, r *inventoryv1.SwitchAddRequest) error {
 		return fault.Invalidf("a switch needs an address: --ip")
 	}
 	s := &inventoryv1.Switch{Id: change.NewID(), Name: r.Name, Oid: OID, Version: "2c", User: r.User,
-		AuthProtocol: r.AuthProtocol, PrivProtocol: r.PrivProtocol, Uplinks: list(r.Uplinks), Comment: r.Comment}
+		AuthProtocol: r.AuthProtocol, PrivProtocol: r.PrivProtocol, Uplinks: inventoryv1.Words(r.Uplinks), Comment: r.Comment}
 	change.Set(&s.Oid, r.Oid)
 	change.Set(&s.Version, r.Version)
 	for _, x := range []struct {
@@ -77,7 +77,7 @@ func Change(d *change.Draft, r *inventoryv1.SwitchChangeRequest) error {
 	change.Set(&s.PrivProtocol, r.PrivProtocol)
 	change.Set(&s.Comment, r.Comment)
 	if r.Uplinks != nil {
-		s.Uplinks = list(*r.Uplinks)
+		s.Uplinks = inventoryv1.Words(*r.Uplinks)
 	}
 	if err := CheckPasswords(r.AuthPassword, r.PrivPassword); err != nil {
 		return err
@@ -181,28 +181,6 @@ func Check(s *inventoryv1.Switch) error {
 	case (s.PrivProtocol != "") != (s.PrivId != ""):
 		return fault.Invalidf("priv_protocol and priv_password go together")
 	}
-	return nil
-}
-
-func list(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-// Rename gives a switch another name.
-func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
-	o, err := d.Named(catalog.Switch, r.Name, r.IfRevision)
-	if err != nil {
-		return err
-	}
-	if err := d.NameTaken(catalog.Switch, r.Newname); err != nil {
-		return err
-	}
-	s := o.GetSwitch()
-	s.Name = r.Newname
-	if err := Check(s); err != nil {
-		return err
-	}
-	d.Put(s.Id, s)
 	return nil
 }
 

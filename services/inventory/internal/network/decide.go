@@ -251,24 +251,6 @@ func reserve(d *change.Draft, n *inventoryv1.Network, r *inventoryv1.NetworkChan
 	return nil
 }
 
-// Rename gives a network another name.
-func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
-	o, err := d.Named(catalog.Network, r.Name, r.IfRevision)
-	if err != nil {
-		return err
-	}
-	if err := d.NameTaken(catalog.Network, r.Newname); err != nil {
-		return err
-	}
-	n := o.GetNetwork()
-	n.Name = r.Newname
-	if err := Check(d, n); err != nil {
-		return err
-	}
-	d.Put(n.Id, n)
-	return nil
-}
-
 // Delete removes a network that nothing refers to.
 func Delete(d *change.Draft, r *inventoryv1.DeleteRequest) error {
 	o, err := d.Named(catalog.Network, r.Name, r.IfRevision)

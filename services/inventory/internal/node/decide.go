@@ -230,24 +230,6 @@ func move(d *change.Draft, set *address.Set, n *inventoryv1.Node, group string) 
 	return g, Fill(set, n, g)
 }
 
-// Rename gives a node another name; its addresses stay.
-func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
-	o, err := d.Named(catalog.Node, r.Name, r.IfRevision)
-	if err != nil {
-		return err
-	}
-	if err := d.NameTaken(catalog.Node, r.Newname); err != nil {
-		return err
-	}
-	n := o.GetNode()
-	n.Name = r.Newname
-	if err := Check(d, n); err != nil {
-		return err
-	}
-	d.Put(n.Id, n)
-	return nil
-}
-
 // Delete removes nodes; their addresses rest.
 func Delete(d *change.Draft, r *inventoryv1.NodeDeleteRequest) error {
 	nodes, err := chosen(d, r.Name, r.Of, r.All, r.IfRevision)

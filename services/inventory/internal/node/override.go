@@ -1,8 +1,6 @@
 package node
 
 import (
-	"strings"
-
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
@@ -14,7 +12,7 @@ func override(d *change.Draft, n *inventoryv1.Node, r *inventoryv1.NodeChangeReq
 	own := map[string]**string{
 		"osimage": &n.OsimageId, "kernopts": &n.Kernopts, "prescript": &n.Prescript, "partscript": &n.Partscript, "postscript": &n.Postscript,
 	}
-	for _, field := range strings.FieldsFunc(r.Inherit, func(c rune) bool { return c == ',' || c == ' ' }) {
+	for _, field := range inventoryv1.Words(r.Inherit) {
 		if own[field] == nil {
 			return fault.Invalidf("inherit %q: it is a comma list of osimage, kernopts, prescript, partscript and postscript", field)
 		}

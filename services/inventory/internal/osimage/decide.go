@@ -87,24 +87,6 @@ func Change(d *change.Draft, r *inventoryv1.OsimageChangeRequest) error {
 	return nil
 }
 
-// Rename gives an image another name.
-func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
-	obj, err := d.Named(catalog.Osimage, r.Name, r.IfRevision)
-	if err != nil {
-		return err
-	}
-	if err := d.NameTaken(catalog.Osimage, r.Newname); err != nil {
-		return err
-	}
-	o := obj.GetOsimage()
-	o.Name = r.Newname
-	if err := Check(d, o); err != nil {
-		return err
-	}
-	d.Put(o.Id, o)
-	return nil
-}
-
 // Delete removes an image's description when no group or node boots it; files stay.
 func Delete(d *change.Draft, r *inventoryv1.DeleteRequest) error {
 	obj, err := d.Named(catalog.Osimage, r.Name, r.IfRevision)

@@ -136,24 +136,6 @@ func Check(o *inventoryv1.Otherdev) error {
 	return nil
 }
 
-// Rename gives a device another name.
-func Rename(d *change.Draft, r *inventoryv1.RenameRequest) error {
-	found, err := d.Named(catalog.Otherdev, r.Name, r.IfRevision)
-	if err != nil {
-		return err
-	}
-	if err := d.NameTaken(catalog.Otherdev, r.Newname); err != nil {
-		return err
-	}
-	o := found.GetOtherdev()
-	o.Name = r.Newname
-	if err := Check(o); err != nil {
-		return err
-	}
-	d.Put(o.Id, o)
-	return nil
-}
-
 // Delete removes a device; its addresses rest.
 func Delete(d *change.Draft, r *inventoryv1.DeleteRequest) error {
 	found, err := d.Named(catalog.Otherdev, r.Name, r.IfRevision)
