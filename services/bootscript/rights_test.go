@@ -1,16 +1,11 @@
 package bootscript
 
 import (
-	"context"
-	"io"
-	"log/slog"
 	"net/http"
-	"path/filepath"
 	"testing"
-	"time"
 
-	"github.com/luna-hpc/luna/pkg/broker"
 	"github.com/luna-hpc/luna/pkg/bus"
+	"github.com/luna-hpc/luna/pkg/natstest"
 	"github.com/luna-hpc/luna/pkg/subject"
 	bootscriptv1 "github.com/luna-hpc/luna/proto/bootscript/v1"
 )
@@ -18,31 +13,8 @@ import (
 // TestWorksWithItsOwnRights runs the service and all whom it meets with no
 // more rights than they have on a head.
 func TestWorksWithItsOwnRights(t *testing.T) {
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	dir := t.TempDir()
-	keys := filepath.Join(dir, "keys")
-	public, err := broker.Keys(keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv, err := broker.Start(broker.Options{Listen: "127.0.0.1:0", Store: filepath.Join(dir, "store"), Public: public, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(srv.Shutdown)
-	connect := func(user string) *bus.Conn {
-		c, err := bus.Connect(bus.Options{URL: srv.ClientURL(), User: user, KeyFile: broker.KeyFile(keys, user), Log: log})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		return c
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := bus.Setup(ctx, connect("setup").JS, 1); err != nil {
-		t.Fatal(err)
-	}
+	srv := natstest.StartDeployed(t)
+	connect := func(user string) *bus.Conn { return srv.Connect(t, user) }
 	r := furnish(t, connect)
 	r.release("kernel", "initrd", "torrent", "manifest")
 	r.here("/boot/compute-vmlinuz-6.1.0-9")

@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/luna-hpc/luna/pkg/broker"
 	"github.com/luna-hpc/luna/pkg/bus"
+	"github.com/luna-hpc/luna/pkg/natstest"
 	"github.com/luna-hpc/luna/pkg/run"
 	"github.com/luna-hpc/luna/pkg/secret"
 	"github.com/luna-hpc/luna/pkg/subject"
@@ -28,41 +28,21 @@ import (
 // macsHead is a head with a switch poller alone, whose switches have no community; what they would have said is put on the bus.
 type macsHead struct {
 	t         *testing.T
-	url, keys string
+	srv       *natstest.Deployed
 	inv, seen *bus.Conn
 }
 
 func newMACsHead(t *testing.T) *macsHead {
 	dir := t.TempDir()
-	h := &macsHead{t: t, keys: filepath.Join(dir, "keys")}
-	public, err := broker.Keys(h.keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := slog.New(slog.DiscardHandler)
-	srv, err := broker.Start(broker.Options{Listen: "127.0.0.1:0", Store: filepath.Join(dir, "nats"), Public: public, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(srv.Shutdown)
-	h.url = srv.ClientURL()
-	connect := func(user string) *bus.Conn {
-		c, err := bus.Connect(bus.Options{URL: h.url, User: user, KeyFile: broker.KeyFile(h.keys, user), Log: log})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		return c
-	}
-	if err := bus.Setup(h.within(), connect("setup").JS, 1); err != nil {
-		t.Fatal(err)
-	}
+	srv := natstest.StartDeployed(t)
+	h := &macsHead{t: t, srv: srv}
+	connect := func(user string) *bus.Conn { return srv.Connect(t, user) }
 	h.inv, h.seen = connect("inventory"), connect(switchpoller.Name)
 	key := filepath.Join(dir, "secret.key")
 	if _, err := secret.MakeKey(key); err != nil {
 		t.Fatal(err)
 	}
-	task, err := switchpoller.New(switchpoller.Default(), run.Deps{Log: log, Metrics: prometheus.NewRegistry(), Bus: connect(switchpoller.Name), SecretKey: key, Data: dir, Head: "head1"})
+	task, err := switchpoller.New(switchpoller.Default(), run.Deps{Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Bus: connect(switchpoller.Name), SecretKey: key, Data: dir, Head: "head1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +86,7 @@ func (h *macsHead) saw(id string, mac int, port string, number uint32, vlans ...
 func (h *macsHead) luna(args ...string) string {
 	h.t.Helper()
 	var out, errs strings.Builder
-	args = append(args, "--nats", h.url, "--creds", broker.KeyFile(h.keys, "operator"))
+	args = append(args, "--nats", h.srv.ClientURL(), "--creds", h.srv.KeyFile("operator"))
 	if status := luna.Main(args, strings.NewReader(""), &out, &errs); status != 0 {
 		return fmt.Sprintf("status %d: %s", status, errs.String())
 	}

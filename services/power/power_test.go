@@ -14,11 +14,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/luna-hpc/luna/pkg/broker"
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
 	"github.com/luna-hpc/luna/pkg/hostlist"
+	"github.com/luna-hpc/luna/pkg/natstest"
 	"github.com/luna-hpc/luna/pkg/run"
 	"github.com/luna-hpc/luna/pkg/secret"
 	"github.com/luna-hpc/luna/pkg/subject"
@@ -66,26 +66,8 @@ func (b *safeBuffer) String() string {
 // newRack has a bus on which everybody has the rights that they have on a head.
 func newRack(t *testing.T, cfg Config) *rack {
 	t.Helper()
-	dir := t.TempDir()
-	keys := filepath.Join(dir, "keys")
-	public, err := broker.Keys(keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := slog.New(slog.DiscardHandler)
-	srv, err := broker.Start(broker.Options{Listen: "127.0.0.1:0", Store: filepath.Join(dir, "store"), Public: public, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(srv.Shutdown)
-	return furnish(t, cfg, func(user string) *bus.Conn {
-		c, err := bus.Connect(bus.Options{URL: srv.ClientURL(), User: user, KeyFile: broker.KeyFile(keys, user), Log: log})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		return c
-	})
+	srv := natstest.StartDeployed(t)
+	return furnish(t, cfg, func(user string) *bus.Conn { return srv.Connect(t, user) })
 }
 
 // furnish puts a running service onto a bus.
