@@ -34,7 +34,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 		return nil, err
 	}
 	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log,
-		catalog.Fold(catalog.Network, catalog.Switch, catalog.Node), secret.Fold(), seen.Fold())
+		catalog.Fold(catalog.Switch, catalog.Node), secret.Fold(), seen.Fold())
 	if err != nil {
 		return nil, err
 	}

@@ -251,22 +251,12 @@ func (b *Book) Boots(tx *projection.Tx, nodeID string) ([]string, error) {
 
 // Run forgets pending steps once the fold shows them, until ctx ends.
 func (b *Book) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		changed := b.state.Changed()
-		if err := b.settle(); err != nil && fault.KindOf(err) != fault.Unavailable {
+	return b.state.AfterChanges(ctx, time.Second, func() error {
+		if err := b.settle(); fault.KindOf(err) != fault.Unavailable {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-		case <-changed:
-		}
-		// One look serves the many changes of a busy second.
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (b *Book) settle() error {

@@ -171,22 +171,12 @@ func (v View) Of(nodeID string) (*bootscriptv1.HardwareRecord, error) {
 
 // Run forgets records once the outbox has delivered them, until ctx ends.
 func (l *Ledger) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		changed := l.state.Changed()
-		if err := l.settle(); err != nil && ctx.Err() == nil { // the outbox closes at the end
+	return l.state.AfterChanges(ctx, time.Second, func() error {
+		if err := l.settle(); ctx.Err() == nil { // the outbox closes at the end
 			return err
 		}
-		select {
-		case <-ctx.Done():
-		case <-changed:
-		}
-		// One look serves the many changes of a busy second.
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // settle drops what is in the outbox no more: that is removed only once the

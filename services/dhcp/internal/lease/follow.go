@@ -35,22 +35,12 @@ func (f *Follower) Read() <-chan struct{} { return f.read }
 
 // Run merges at every change until ctx ends.
 func (f *Follower) Run(ctx context.Context) error {
-	for {
-		changed := f.State.Changed()
+	return f.State.AfterChanges(ctx, gather, func() error {
 		if err := f.merge(); err != nil {
 			f.Log.Info("leases are not read yet", "err", err)
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil
-		}
-		select {
-		case <-time.After(gather):
-		case <-ctx.Done():
-			return nil
-		}
-	}
+		return nil
+	})
 }
 
 func (f *Follower) merge() error {

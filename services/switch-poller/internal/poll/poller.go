@@ -64,8 +64,8 @@ func (p *Poller) Ready() error { return nil }
 func (p *Poller) Run(ctx context.Context) error {
 	defer p.running.Wait()
 	var inventory, secrets uint64
-	for first := true; ; {
-		changed := p.state.Changed()
+	first := true
+	return p.state.AfterChanges(ctx, gather, func() error {
 		i, _ := p.state.Revision(subject.Inventory)
 		s, _ := p.state.Revision(subject.Secrets)
 		if first || i != inventory || s != secrets {
@@ -74,17 +74,8 @@ func (p *Poller) Run(ctx context.Context) error {
 				inventory, secrets, first = i, s, false
 			}
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil
-		}
-		select {
-		case <-time.After(gather):
-		case <-ctx.Done():
-			return nil
-		}
-	}
+		return nil
+	})
 }
 
 // reconcile makes the watches those of the inventory, and lets changed switches be asked at once.
