@@ -41,7 +41,7 @@ func TestControllers(t *testing.T) {
 			t.Errorf("%s is not set:\n%s", set, bmc.Sets())
 		}
 	}
-	c.head(bmc.Ipmitool("ladmin", "n3w-secret", "chassis", "status").Path, bmc.Ipmitool("ladmin", "n3w-secret", "chassis", "status").Args[1:]...)
+	c.head("ipmitool", bmc.Ipmitool("ladmin", "n3w-secret", "chassis", "status")...)
 	for _, place := range []string{story(ctx, l, m.Name), c.said("node", "show", m.Name, "--script", "install"), c.said("history", "--output", "json"), c.ssh(address, "cat /proc/cmdline")} {
 		if strings.Contains(place, "n3w-secret") {
 			t.Errorf("the password stands in %s", place)
@@ -85,12 +85,12 @@ func (c *checker) run(bmc bmcsim.BMC) {
 func (c *checker) follow(m *room.Machine, bmc bmcsim.BMC) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	ended := make(chan struct{})
-	was, _ := bmc.Wanted()
+	was := bmc.Wanted()
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
 			time.Sleep(200 * time.Millisecond)
-			on, _ := bmc.Wanted()
+			on := bmc.Wanted()
 			if on == was {
 				continue
 			}

@@ -182,7 +182,6 @@ func (x *ListMacsRequest) GetAfter() string {
 
 type ListMacsReply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Macs  []*Seen                `protobuf:"bytes,1,rep,name=macs,proto3" json:"macs,omitempty"`
 	Rows  []*Row                 `protobuf:"bytes,2,rep,name=rows,proto3" json:"rows,omitempty"`
 	// Give it as after to read on; empty at the end.
 	Next          string `protobuf:"bytes,3,opt,name=next,proto3" json:"next,omitempty"`
@@ -218,13 +217,6 @@ func (x *ListMacsReply) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ListMacsReply.ProtoReflect.Descriptor instead.
 func (*ListMacsReply) Descriptor() ([]byte, []int) {
 	return file_switchpoller_v1_mac_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *ListMacsReply) GetMacs() []*Seen {
-	if x != nil {
-		return x.Macs
-	}
-	return nil
 }
 
 func (x *ListMacsReply) GetRows() []*Row {
@@ -495,11 +487,10 @@ const file_switchpoller_v1_mac_proto_rawDesc = "" +
 	"\x04head\x18\b \x01(\tR\x04head\"=\n" +
 	"\x0fListMacsRequest\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x14\n" +
-	"\x05after\x18\x02 \x01(\tR\x05after\"x\n" +
-	"\rListMacsReply\x12)\n" +
-	"\x04macs\x18\x01 \x03(\v2\x15.switchpoller.v1.SeenR\x04macs\x12(\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\"S\n" +
+	"\rListMacsReply\x12(\n" +
 	"\x04rows\x18\x02 \x03(\v2\x14.switchpoller.v1.RowR\x04rows\x12\x12\n" +
-	"\x04next\x18\x03 \x01(\tR\x04next\"|\n" +
+	"\x04next\x18\x03 \x01(\tR\x04nextJ\x04\b\x01\x10\x02\"|\n" +
 	"\x03Row\x12)\n" +
 	"\x04seen\x18\x01 \x01(\v2\x15.switchpoller.v1.SeenR\x04seen\x12\x16\n" +
 	"\x06switch\x18\x02 \x01(\tR\x06switch\x12\x12\n" +
@@ -542,15 +533,14 @@ var file_switchpoller_v1_mac_proto_goTypes = []any{
 	(*Polled)(nil),              // 6: switchpoller.v1.Polled
 }
 var file_switchpoller_v1_mac_proto_depIdxs = []int32{
-	0, // 0: switchpoller.v1.ListMacsReply.macs:type_name -> switchpoller.v1.Seen
-	3, // 1: switchpoller.v1.ListMacsReply.rows:type_name -> switchpoller.v1.Row
-	0, // 2: switchpoller.v1.Row.seen:type_name -> switchpoller.v1.Seen
-	6, // 3: switchpoller.v1.ListSwitchesReply.switches:type_name -> switchpoller.v1.Polled
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	3, // 0: switchpoller.v1.ListMacsReply.rows:type_name -> switchpoller.v1.Row
+	0, // 1: switchpoller.v1.Row.seen:type_name -> switchpoller.v1.Seen
+	6, // 2: switchpoller.v1.ListSwitchesReply.switches:type_name -> switchpoller.v1.Polled
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_switchpoller_v1_mac_proto_init() }

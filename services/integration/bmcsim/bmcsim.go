@@ -3,13 +3,10 @@
 package bmcsim
 
 import (
-	"bytes"
 	_ "embed"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
@@ -66,12 +63,10 @@ func (b BMC) Arguments() []string {
 	}
 }
 
-// Wanted tells whether the machine shall be on, and how often it was to be
-// reset.
-func (b BMC) Wanted() (on bool, resets int) {
+// Wanted tells whether the machine shall be on.
+func (b BMC) Wanted() bool {
 	power, _ := os.ReadFile(b.path("power")) // not there before the first command
-	all, _ := os.ReadFile(b.path("resets"))
-	return strings.TrimSpace(string(power)) == "1", bytes.Count(all, []byte("\n"))
+	return strings.TrimSpace(string(power)) == "1"
 }
 
 // Sets returns the settings of the network that were written, one a line.
@@ -80,9 +75,9 @@ func (b BMC) Sets() string {
 	return string(data)
 }
 
-// Ipmitool returns the command that asks the controller as a user.
-func (b BMC) Ipmitool(user, password string, words ...string) *exec.Cmd {
-	return exec.Command("ipmitool", append([]string{"-I", "lanplus", "-C", "3", "-H", b.Address, "-p", strconv.Itoa(623), "-U", user, "-P", password}, words...)...)
+// Ipmitool returns the arguments with which ipmitool asks the controller as a user.
+func (b BMC) Ipmitool(user, password string, words ...string) []string {
+	return append([]string{"-I", "lanplus", "-C", "3", "-H", b.Address, "-U", user, "-P", password}, words...)
 }
 
 func (b BMC) path(name string) string { return filepath.Join(b.Dir, name) }

@@ -24,7 +24,6 @@ while [ $# -gt 0 ]; do
 		value=$1
 		shift
 		case $name in
-		reset) echo "$value" >>resets ;;
 		power) echo "$value" >power ;;
 		*)
 			echo "$value" >"$name"
