@@ -137,7 +137,7 @@ func (t *seeded) apply(seg int, right []bool) error {
 }
 
 func (t *seeded) offer(piece int, ok bool) {
-	was := t.store.done[piece].Load()
+	was := t.store.Has(piece)
 	if ok {
 		t.store.markDone(piece)
 	} else {

@@ -114,7 +114,7 @@ func (d *Downloader) Run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("torrent %s: %w", d.store.hash, err), host.Close())
 	}
 	for piece := range d.store.pieces() {
-		if d.store.done[piece].Load() {
+		if d.store.Has(piece) {
 			t.Have(piece)
 		}
 	}

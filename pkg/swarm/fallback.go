@@ -91,7 +91,7 @@ func (f *fallback) round(ctx context.Context, missing []int, seen int64) error {
 		if f.viaSwarm.Load() != seen {
 			break
 		}
-		if f.store.done[piece].Load() {
+		if f.store.Has(piece) {
 			continue
 		}
 		select {

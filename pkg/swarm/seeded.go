@@ -62,7 +62,7 @@ func (t *seeded) drop() {
 
 // tell lets the exchange know whether a piece is there.
 func (t *seeded) tell(piece int) {
-	if t.store.done[piece].Load() {
+	if t.store.Has(piece) {
 		t.torrent.Have(piece)
 	} else {
 		t.torrent.Lose(piece)

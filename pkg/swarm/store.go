@@ -187,7 +187,7 @@ func (s *store) Put(piece int, data []byte) error {
 	}
 	s.pieceLocks[piece].Lock()
 	defer s.pieceLocks[piece].Unlock()
-	if s.done[piece].Load() {
+	if s.Has(piece) {
 		return nil
 	}
 	if err := s.write(piece, data); err != nil {
@@ -196,6 +196,9 @@ func (s *store) Put(piece int, data []byte) error {
 	s.markDone(piece)
 	return nil
 }
+
+// Has tells whether a piece is done.
+func (s *store) Has(piece int) bool { return s.done[piece].Load() }
 
 // markDone notes that a piece is there and right.
 func (s *store) markDone(piece int) {
@@ -219,7 +222,7 @@ func (s *store) markMissing(piece int) {
 func (s *store) missing() []int {
 	var m []int
 	for i := range s.done {
-		if !s.done[i].Load() {
+		if !s.Has(i) {
 			m = append(m, i)
 		}
 	}
@@ -233,7 +236,7 @@ func (s *store) whole(seg int) bool { return s.segs[seg].left.Load() == 0 }
 func (s *store) completed() int64 {
 	var n int64
 	for i := range s.done {
-		if s.done[i].Load() {
+		if s.Has(i) {
 			n += s.pieceLength
 		}
 	}

@@ -37,6 +37,9 @@ type Pieces interface {
 	ReadAt(piece int, b []byte, off int64) (int, error)
 	// Put checks a whole piece and keeps it; a wrong one is ErrWrongPiece. The bytes are not used afterwards.
 	Put(piece int, data []byte) error
+	// Has tells whether a piece is there. One that was put may be taken back before Put has returned,
+	// by whoever finds that the whole is wrong; then the exchange is told by Lose.
+	Has(piece int) bool
 }
 
 // Source is the peer that a piece came from.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,16 +29,31 @@ func (memory) Put(piece int, data []byte) error {
 	return nil
 }
 
+func (memory) Has(int) bool { return true }
+
+// fickle takes a piece back while it is put, the first time.
+type fickle struct {
+	memory
+	taken atomic.Bool
+}
+
+func (f *fickle) Has(int) bool { return f.taken.Swap(true) }
+
 var hash = metainfo.HashBytes([]byte("torrent"))
 
 // runHost runs a host with a torrent of ten pieces, some of which it has.
 func runHost(t *testing.T, k Kind, has int, got chan int) (*Host, *Torrent) {
 	t.Helper()
+	return runHostOf(t, memory{}, k, has, got)
+}
+
+func runHostOf(t *testing.T, pieces Pieces, k Kind, has int, got chan int) (*Host, *Torrent) {
+	t.Helper()
 	h, err := Listen(Config{Kind: k, Listen: netip.MustParseAddrPort("127.0.0.1:0"), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tor, err := h.Add(TorrentConfig{Hash: hash, Count: 10, PieceLength: 2 * BlockSize, Pieces: memory{}, Peers: 20,
+	tor, err := h.Add(TorrentConfig{Hash: hash, Count: 10, PieceLength: 2 * BlockSize, Pieces: pieces, Peers: 20,
 		Got: func(piece int, _ Source) { got <- piece }})
 	if err != nil {
 		t.Fatal(err)
@@ -160,6 +176,26 @@ func TestNodeTakesFromAStranger(t *testing.T) {
 		t.Errorf("got piece %d", piece)
 	}
 	k.hear(pp.NotInterested)
+}
+
+func TestPieceTakenBackWhileItIsPutIsFetchedAgain(t *testing.T) {
+	got := make(chan int, 2)
+	h, tor := runHostOf(t, &fickle{}, Node, 0, got)
+	tor.Want(0, 10, true)
+	k := call(t, h, "-XX0000-aaaaaaaaaaaa")
+	k.hear(pp.Unchoke)
+	k.hear(pp.Interested)
+	k.say(pp.Message{Type: pp.Unchoke})
+	k.say(pp.Message{Type: pp.Have, Index: 4})
+	for range 4 {
+		m := k.hear(pp.Request)
+		k.say(pp.Message{Type: pp.Piece, Index: m.Index, Begin: m.Begin, Piece: bytes.Repeat([]byte{4}, int(m.Length))})
+	}
+	for range 2 {
+		if piece := <-got; piece != 4 {
+			t.Errorf("got piece %d", piece)
+		}
+	}
 }
 
 func TestWhoSendsAWrongPieceIsLeftAlone(t *testing.T) {

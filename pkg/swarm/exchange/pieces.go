@@ -33,9 +33,10 @@ func (t *Torrent) Have(piece int) {
 	t.gain(piece, time.Now())
 }
 
-// gain notes that a piece is there, and tells the peers; t.mu is held.
+// gain notes that a piece is there, and tells the peers; t.mu is held. One that was taken back
+// meanwhile is not: Lose may have come before.
 func (t *Torrent) gain(piece int, now time.Time) {
-	if t.closed || t.have.has(piece) {
+	if t.closed || t.have.has(piece) || !t.cfg.Pieces.Has(piece) {
 		return
 	}
 	t.have.add(piece)
