@@ -26,8 +26,12 @@ func (t *tool) bmc(ctx context.Context, args []string) error {
 	}
 	err = t.report.Step(ctx, step, fmt.Sprintf("ipmitool, user %s, address %s", config.User, config.Address),
 		func(ctx context.Context) (report.Result, error) {
-			changed, err := t.setupBMC(ctx, config)
-			return report.Result{Values: map[string]string{"changed": strings.Join(changed, "; ")}}, err
+			done, err := t.setupBMC(ctx, config)
+			values := map[string]string{"changed": strings.Join(done.Changed, "; ")}
+			if len(done.Unknown) > 0 {
+				values["unknown"] = strings.Join(done.Unknown, "; ")
+			}
+			return report.Result{Values: values}, err
 		})
 	if err != nil && !config.Required {
 		t.log.Warn("the BMC is not set up; the installation goes on", "err", err)
@@ -36,18 +40,18 @@ func (t *tool) bmc(ctx context.Context, args []string) error {
 	return t.failed(step, err)
 }
 
-func (t *tool) setupBMC(ctx context.Context, config bmc.Config) ([]string, error) {
+func (t *tool) setupBMC(ctx context.Context, config bmc.Config) (bmc.Done, error) {
 	if config.Missing != "" {
-		return nil, errors.New(config.Missing)
+		return bmc.Done{}, errors.New(config.Missing)
 	}
 	var data json.RawMessage
 	err := t.call(ctx, "secret", nil, func(event json.RawMessage) error { data = event; return nil })
 	if err != nil {
-		return nil, err
+		return bmc.Done{}, err
 	}
 	secret, err := bmc.ParseSecret(data)
 	if err != nil {
-		return nil, err
+		return bmc.Done{}, err
 	}
 	bmc.LoadDriver(ctx)
 	return (&bmc.Setup{Config: config, Secret: secret, Tool: bmc.Ipmitool, Pause: 5 * time.Second}).Apply(ctx)

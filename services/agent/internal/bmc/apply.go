@@ -2,6 +2,7 @@ package bmc
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -24,27 +25,34 @@ type Setup struct {
 	// Pause is the time between looks whether the controller answers again.
 	Pause time.Duration
 
-	changed []string
+	done Done
 }
 
-// Apply reads how the controller is, writes what differs, and returns the names
-// of that. When the address changed it resets the controller and waits until
-// it answers again.
-func (s *Setup) Apply(ctx context.Context) (changed []string, err error) {
+// Done is what was done to a controller.
+type Done struct {
+	// Changed are the commands that wrote something, without the password.
+	Changed []string
+	// Unknown are the commands that the controller does not know and can do without.
+	Unknown []string
+}
+
+// Apply reads how the controller is and writes what differs. When the address
+// changed it resets the controller and waits until it answers again.
+func (s *Setup) Apply(ctx context.Context) (Done, error) {
 	if _, err := s.run(ctx, "mc", "info"); err != nil {
-		return nil, fmt.Errorf("the BMC does not answer: %w", err)
+		return s.done, fmt.Errorf("the BMC does not answer: %w", err)
 	}
 	if err := s.address(ctx); err != nil {
-		return s.changed, err
+		return s.done, err
 	}
-	moved := len(s.changed) > 0
+	moved := len(s.done.Changed) > 0
 	if err := s.user(ctx); err != nil {
-		return s.changed, err
+		return s.done, err
 	}
 	if moved {
-		return s.changed, s.reset(ctx)
+		return s.done, s.reset(ctx)
 	}
-	return s.changed, nil
+	return s.done, nil
 }
 
 func (s *Setup) address(ctx context.Context) error {
@@ -103,12 +111,25 @@ func (s *Setup) user(ctx context.Context) error {
 			return err
 		}
 	}
+	return s.console(ctx, channel, id)
+}
+
+// console lets the user see the serial console over LAN, where the controller has that.
+func (s *Setup) console(ctx context.Context, channel, id string) error {
 	status, err := s.run(ctx, "sol", "payload", "status", channel, id)
 	if err == nil && strings.Contains(status, "enabled") {
 		return nil
 	}
-	return s.write(ctx, "sol", "payload", "enable", channel, id)
+	err = s.write(ctx, "sol", "payload", "enable", channel, id)
+	if err != nil && strings.Contains(err.Error(), unknownCommand) {
+		s.done.Unknown = append(s.done.Unknown, "sol payload enable")
+		return nil
+	}
+	return err
 }
+
+// unknownCommand is ipmitool's word for the completion code C1h (IPMI 2.0, table 5-2).
+const unknownCommand = "Invalid command"
 
 // password writes the password unless it is that already. It is longer than 16
 // only in the 20-byte form, which old controllers do not know.
@@ -117,10 +138,16 @@ func (s *Setup) password(ctx context.Context, id string) error {
 	if len(s.Password) > 16 {
 		size = "20"
 	}
-	if _, err := s.run(ctx, "user", "test", id, size, s.Password); err == nil {
+	if s.isPassword(ctx, id, size, s.Password) && !s.isPassword(ctx, id, size, rand.Text()[:16]) {
 		return nil
 	}
 	return s.write(ctx, "user", "set", "password", id, s.Password, size)
+}
+
+// isPassword asks the controller. There are some to which every password is right.
+func (s *Setup) isPassword(ctx context.Context, id, size, password string) bool {
+	_, err := s.Tool(ctx, "user", "test", id, size, password)
+	return err == nil
 }
 
 // reset restarts a controller whose address changed.
@@ -153,7 +180,7 @@ func (s *Setup) differs(ctx context.Context, is, should string, args ...string) 
 func (s *Setup) write(ctx context.Context, args ...string) error {
 	_, err := s.run(ctx, args...)
 	if err == nil {
-		s.changed = append(s.changed, s.hide(strings.Join(args, " ")))
+		s.done.Changed = append(s.done.Changed, s.hide(strings.Join(args, " ")))
 	}
 	return err
 }

@@ -16,7 +16,9 @@ const config = `{"address":"10.50.0.1/16","gateway":"10.50.255.254","user":"ladm
 type controller struct {
 	source, ip, mask, gateway, access, user, password, privilege, messaging string
 	enabled, sol                                                            bool
-	deaf                                                                    int // answers that it leaves out
+	deaf                                                                    int  // answers that it leaves out
+	yes                                                                     bool // every password is right to it
+	poor                                                                    bool // it knows no SOL payload
 	wrote                                                                   []string
 }
 
@@ -40,10 +42,12 @@ func (c *controller) tool(_ context.Context, args ...string) (string, error) {
 			"Link Authentication  : %s\nIPMI Messaging       : %s\nPrivilege Level      : %s\nEnable Status        : %s\n",
 			c.user, c.messaging, c.messaging, c.privilege, map[bool]string{true: "enabled", false: "disabled"}[c.enabled]), nil
 	case args[1] == "test":
-		if args[4] == c.password {
+		if args[4] == c.password || c.yes {
 			return "Success\n", nil
 		}
 		return "", errors.New("exit status 1: Set User Password command failed: Unknown (0x80)")
+	case c.poor && args[0] == "sol":
+		return "", errors.New("exit status 1: Error enabling SOL payload for user 3 on channel 1: Invalid command")
 	case line == "sol payload status 1 3":
 		return fmt.Sprintf("User 3 on channel 1 is %s\n", map[bool]string{true: "enabled", false: "disabled"}[c.sol]), nil
 	}
@@ -86,7 +90,7 @@ func setup(t *testing.T, c *controller) *Setup {
 
 func TestApply(t *testing.T) {
 	c := &controller{source: "DHCP Address", ip: "0.0.0.0", mask: "0.0.0.0", gateway: "0.0.0.0", access: "disabled", privilege: "NO ACCESS", messaging: "disabled"}
-	changed, err := setup(t, c).Apply(t.Context())
+	done, err := setup(t, c).Apply(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,18 +102,32 @@ func TestApply(t *testing.T) {
 	if !slices.Equal(c.wrote, want) {
 		t.Errorf("wrote\n%s", strings.Join(c.wrote, "\n"))
 	}
-	if len(changed) != 9 || strings.Contains(strings.Join(changed, " "), "hush") {
-		t.Errorf("changed %q", changed)
+	if len(done.Changed) != 9 || len(done.Unknown) != 0 || strings.Contains(strings.Join(done.Changed, " "), "hush") {
+		t.Errorf("did %q", done)
 	}
 
 	c.wrote = nil
-	if changed, err := setup(t, c).Apply(t.Context()); err != nil || len(changed) != 0 || len(c.wrote) != 0 {
-		t.Errorf("the second time wrote %q, changed %q, %v", c.wrote, changed, err)
+	if done, err := setup(t, c).Apply(t.Context()); err != nil || len(done.Changed) != 0 || len(c.wrote) != 0 {
+		t.Errorf("the second time wrote %q, did %q, %v", c.wrote, done, err)
 	}
 
 	c.password, c.wrote = "old", nil
 	if _, err := setup(t, c).Apply(t.Context()); err != nil || !slices.Equal(c.wrote, []string{"user set password 3 hush 16"}) {
 		t.Errorf("for another password wrote %q, %v", c.wrote, err)
+	}
+}
+
+func TestPasswordIsWrittenWhereEveryPasswordIsRight(t *testing.T) {
+	c := &controller{yes: true, password: "old"}
+	if _, err := setup(t, c).Apply(t.Context()); err != nil || c.password != "hush" {
+		t.Errorf("the password is %q, %v", c.password, err)
+	}
+}
+
+func TestControllerWithoutSOL(t *testing.T) {
+	done, err := setup(t, &controller{poor: true}).Apply(t.Context())
+	if err != nil || !slices.Equal(done.Unknown, []string{"sol payload enable"}) {
+		t.Errorf("did %q, %v", done, err)
 	}
 }
 
