@@ -25,6 +25,24 @@ type entryReader struct {
 	read     func(int64)
 }
 
+// readTree writes the entries as a tar to w, and returns the space that they take unpacked. read is told the bytes of
+// files as they are read.
+func readTree(ctx context.Context, tree string, entries []entry, w io.Writer, read func(int64)) (unpacked int64, err error) {
+	dir, err := beneath.Open(tree)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	r := &entryReader{tree: tree, dir: dir, tw: tar.NewWriter(w), buf: make([]byte, 64*blockSize), read: read}
+	if err := r.entries(ctx, entries); err != nil {
+		return 0, err
+	}
+	if err := r.tw.Close(); err != nil {
+		return 0, fmt.Errorf("pack %s: %w", tree, err)
+	}
+	return r.unpacked, nil
+}
+
 func (r *entryReader) entries(ctx context.Context, entries []entry) error {
 	for i := range entries {
 		if err := ctx.Err(); err != nil {

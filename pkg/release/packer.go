@@ -36,7 +36,7 @@ type part struct {
 }
 
 func (p *packer) pack(ctx context.Context) (*Manifest, error) {
-	root, err := p.root()
+	root, err := rootOf(p.Tree)
 	if err != nil {
 		return nil, err
 	}
@@ -72,12 +72,7 @@ func (p *packer) pack(ctx context.Context) (*Manifest, error) {
 
 func (p *packer) plan(segments [][]entry) {
 	for _, entries := range segments {
-		part := &part{entries: entries, key: segmentKey(entries, p.Level)}
-		for i := range entries {
-			if e := &entries[i]; e.stat.isRegular() && e.target == "" && !e.blank {
-				part.bytes += e.stat.Size
-			}
-		}
+		part := &part{entries: entries, key: segmentKey(entries, p.Level), bytes: contentOf(entries)}
 		p.total += part.bytes
 		p.parts = append(p.parts, part)
 	}
@@ -191,13 +186,13 @@ func (p *packer) progress(n int64) {
 	}
 }
 
-// root reads the metadata of the tree's root directory.
-func (p *packer) root() (Root, error) {
-	st, err := statAt(unix.AT_FDCWD, p.Tree+"/.")
+// rootOf reads the metadata of a tree's root directory.
+func rootOf(tree string) (Root, error) {
+	path := tree + "/."
+	st, err := statAt(unix.AT_FDCWD, path)
 	if err != nil {
-		return Root{}, &os.PathError{Op: "stat", Path: p.Tree, Err: err}
+		return Root{}, &os.PathError{Op: "stat", Path: tree, Err: err}
 	}
-	path := p.Tree + "/."
 	attrs, err := readXattrs(func(b []byte) (int, error) { return unix.Listxattr(path, b) },
 		func(name string, b []byte) (int, error) { return unix.Getxattr(path, name, b) })
 	if err != nil {

@@ -1,7 +1,6 @@
 package release
 
 import (
-	"archive/tar"
 	"context"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -14,8 +13,6 @@ import (
 	"path/filepath"
 
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/luna-hpc/luna/pkg/release/internal/beneath"
 )
 
 // skippable is the magic number of the zstd frame that pads a segment (RFC 8878, 3.1.2).
@@ -58,25 +55,14 @@ func (d *draft) discard() {
 }
 
 // compress packs the entries into the draft.
-func (d *draft) compress(ctx context.Context, tree string, entries []entry, level int, read func(int64)) (err error) {
-	dir, err := beneath.Open(tree)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
+func (d *draft) compress(ctx context.Context, tree string, entries []entry, level int, read func(int64)) error {
 	enc, err := zstd.NewWriter(d, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)))
 	if err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
-	r := &entryReader{tree: tree, dir: dir, tw: tar.NewWriter(enc), buf: make([]byte, 64*blockSize), read: read}
-	if err := r.entries(ctx, entries); err != nil {
-		return errors.Join(err, enc.Close())
-	}
-	if err := errors.Join(r.tw.Close(), enc.Close()); err != nil {
-		return fmt.Errorf("compress: %w", err)
-	}
-	d.unpacked, d.files = r.unpacked, len(entries)
-	return nil
+	d.unpacked, err = readTree(ctx, tree, entries, enc, read)
+	d.files = len(entries)
+	return errors.Join(err, enc.Close())
 }
 
 // copyStored fills the draft with a stored segment without its padding.

@@ -21,6 +21,16 @@ type entry struct {
 	blank bool
 }
 
+// contentOf returns the bytes of the files that are read to pack the entries.
+func contentOf(entries []entry) (n int64) {
+	for i := range entries {
+		if e := &entries[i]; e.stat.isRegular() && e.target == "" && !e.blank {
+			n += e.stat.Size
+		}
+	}
+	return n
+}
+
 // fileStat is what tells one state of a file from another.
 type fileStat struct {
 	Mode         uint32
