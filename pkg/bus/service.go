@@ -33,6 +33,7 @@ const (
 // Endpoint is one command that a service does.
 type Endpoint struct {
 	noun, verb string
+	head       string // takes it on a subject of its own too; empty is none
 	request    proto.Message
 	dry        bool
 	do         func(ctx context.Context, call Call, data []byte) (proto.Message, error)
@@ -54,6 +55,13 @@ func Handle[Req proto.Message, Rep proto.Message](noun, verb string, do func(con
 // dry run. Others refuse such calls.
 func (e Endpoint) Dry() Endpoint {
 	e.dry = true
+	return e
+}
+
+// On returns the endpoint as one that is also reached on the subject of this head alone, for
+// commands that only one head can do.
+func (e Endpoint) On(head string) Endpoint {
+	e.head = head
 	return e
 }
 
@@ -89,7 +97,12 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	for _, e := range s.endpoints {
-		if err := s.listen(ctx, work, svc, e); err != nil {
+		name, subj := e.noun+"-"+e.verb, subject.Command(s.name, e.noun, e.verb)
+		err := s.listen(ctx, work, svc, e, name, subj)
+		if err == nil && e.head != "" {
+			err = s.listen(ctx, work, svc, e, name+"-"+e.head, subject.CommandOn(e.head, s.name, e.noun, e.verb))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -113,10 +126,9 @@ func (s *Service) add() (micro.Service, error) {
 }
 
 // listen takes the commands of an endpoint while life lasts, and does them in work.
-func (s *Service) listen(life, work context.Context, svc micro.Service, e Endpoint) error {
-	subj := subject.Command(s.name, e.noun, e.verb)
+func (s *Service) listen(life, work context.Context, svc micro.Service, e Endpoint, name, subj string) error {
 	next := make(chan struct{}, 1)
-	err := svc.AddEndpoint(e.noun+"-"+e.verb, micro.HandlerFunc(func(r micro.Request) {
+	err := svc.AddEndpoint(name, micro.HandlerFunc(func(r micro.Request) {
 		call := s.callOf(r)
 		select {
 		case s.line <- struct{}{}:

@@ -42,6 +42,11 @@ func Command(service, noun, verb string) string {
 	return "luna.cmd." + service + "." + noun + "." + verb
 }
 
+// CommandOn is where a service of one head takes requests that no other head can do.
+func CommandOn(head, service, noun, verb string) string {
+	return Command(service, noun, verb) + "." + head
+}
+
 // Words returns a command's subject without its prefix, as in inventory.node.add.
 func Words(command string) string { return strings.TrimPrefix(command, "luna.cmd.") }
 
