@@ -30,7 +30,7 @@ var needs = []need{
 	{user: "inventory", folds: []string{subject.Inventory}, answers: true,
 		events: []string{subject.AllInventory, subject.AllSecrets}, writes: []string{subject.Inputs}},
 	{user: "image-packer", folds: []string{subject.Inventory, subject.Images}, answers: true,
-		events:   []string{subject.AllReleases, subject.Job("image-packer", "*")},
+		events: []string{subject.AllReleases, subject.Job("image-packer", "*")},
 		// What only another head can do is sent on to it.
 		commands: []string{subject.Commands("inventory"), subject.Commands("image-packer")}, writes: []string{subject.Files, subject.Inputs}},
 	{user: "torrent-seeder", folds: []string{subject.Inventory, subject.Images}, reads: []string{subject.Files}, answers: true},

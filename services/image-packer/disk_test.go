@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,9 +34,11 @@ import (
 // room is a packer with its data on a small disk, and an image to pack.
 type room struct {
 	*testing.T
+	srv  *natstest.Deployed
 	conn *bus.Conn
 	data string
 	tree string
+	stop func() // ends the packer
 }
 
 // TestFullDiskFailsAPackAndNothingElse fills the disk that packs go to.
@@ -72,29 +75,37 @@ func TestFullDiskFailsAPackAndNothingElse(t *testing.T) {
 }
 
 func newRoom(t *testing.T, data string) *room {
-	srv := natstest.Start(t)
-	r := &room{T: t, conn: srv.Connect(t, "test"), data: data, tree: t.TempDir()}
+	srv := natstest.StartDeployed(t)
+	r := &room{T: t, srv: srv, conn: srv.Connect(t, "operator"), data: data, tree: t.TempDir()}
 	for _, f := range []string{"boot/vmlinuz-6.1", "boot/initrd.img-6.1", "lib/modules/6.1/modules.dep"} {
 		r.write(f, []byte(f))
 	}
 	r.grow("usr/share/old", 1)
-	agent := filepath.Join(t.TempDir(), "agent")
-	must(t, os.WriteFile(agent, nil, 0o700))
 	image, err := wire.Marshal(&inventoryv1.Osimage{Id: "O", Name: "compute", Path: r.tree, Head: "head"})
 	must(t, err)
-	_, err = r.conn.JS.Publish(r.within(), subject.Object("osimage", "O"), image)
+	_, err = srv.Connect(t, "inventory").JS.Publish(r.within(), subject.Object("osimage", "O"), image)
 	must(t, err)
+	r.stop = r.start("head", data)
+	return r
+}
+
+// start runs the packer of a head until the test ends, or until the returned function is called.
+func (r *room) start(head, data string) (stop func()) {
+	r.Helper()
+	agent := filepath.Join(r.TempDir(), "agent")
+	must(r.T, os.WriteFile(agent, nil, 0o700))
 	task, err := imagepacker.New(imagepacker.Config{Agent: agent, Keep: 3}, run.Deps{Log: slog.New(slog.DiscardHandler),
-		Metrics: prometheus.NewRegistry(), Bus: srv.Connect(t, "image-packer"), Data: data, Head: "head"})
-	must(t, err)
-	ctx, stop := context.WithCancel(context.Background())
+		Metrics: prometheus.NewRegistry(), Bus: r.srv.Connect(r.T, "image-packer"), Data: data, Head: head})
+	must(r.T, err)
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- task.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		must(t, <-ended)
+	stop = sync.OnceFunc(func() {
+		cancel()
+		must(r.T, <-ended)
 	})
-	return r
+	r.Cleanup(stop)
+	return stop
 }
 
 func must(t *testing.T, err error) {

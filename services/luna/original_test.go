@@ -11,7 +11,7 @@ import (
 )
 
 // later are verbs that this command line does not have yet.
-var later = map[string]bool{"osimage grab": true, "osimage clone": true}
+var later = map[string]bool{"osimage grab": true}
 
 // TestFlagsOfTheOriginal looks for every flag of the original's command line,
 // in all its spellings and with a value or without one.

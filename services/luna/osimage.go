@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/luna-hpc/luna/pkg/catalog"
+	"github.com/luna-hpc/luna/pkg/fault"
 	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	jobv1 "github.com/luna-hpc/luna/proto/job/v1"
@@ -38,7 +38,7 @@ func (a *app) osimageCommand() *cobra.Command {
 				{name: "kernmodules", short: "m", usage: "kernel `modules`, with commas; -x leaves x out"},
 				{name: "grab_filesystems", short: "f", usage: "file systems that grab reads, with commas"},
 			}}),
-		a.packCommand(), a.releasesCommand(), a.osimageSyncCommand(),
+		a.packCommand(), a.cloneCommand(), a.releasesCommand(), a.rollbackCommand(), a.diffCommand(), a.osimageSyncCommand(),
 		a.showing(catalog.Osimage, nil, part{"path", "p", "path"}, part{"kernver", "k", "kernver"}, part{"kernopts", "o", "kernopts"},
 			part{"grab_exclude_list", "e", "grab_exclude_list"}, part{"grab_filesystems", "f", "grab_filesystems"}), a.listing(catalog.Osimage), a.renaming(catalog.Osimage), a.deleting(catalog.Osimage))
 }
@@ -62,12 +62,45 @@ func (a *app) packCommand() *cobra.Command {
 	cmd.Flags().BoolVarP(&req.Image, "image", "i", false, "only the payload")
 	cmd.Flags().BoolVarP(&req.Boot, "boot", "b", false, "only kernel and initrd")
 	cmd.Flags().BoolVarP(&req.CopyBoot, "copy_boot", "c", false, "take the image's own initrd")
-	detach := cmd.Flags().Bool("detach", false, "do not wait; print the job's id")
+	run := a.longWork(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if req.Name, err = name(args); err != nil {
 			return err
 		}
-		rep, err := ask(cmd.Context(), a, packer, "osimage", "pack", req, &jobv1.JobReply{})
+		return run(cmd.Context(), "pack", req)
+	}
+	return cmd
+}
+
+func (a *app) cloneCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "clone NAME", Short: "copy an image with its directory",
+		Example: "  luna osimage clone compute --to gpu --path /opt/luna/os/gpu", ValidArgsFunction: a.completeNames(catalog.Osimage)}
+	name := nameFlag(cmd, true)
+	req := &imagepackerv1.OsimageCloneRequest{}
+	cmd.Flags().StringVarP(&req.To, "to", "t", "", "`name` of the copy")
+	cmd.Flags().StringVarP(&req.Path, "path", "p", "", "`directory` of the copy, which must not exist")
+	run := a.longWork(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		if req.Name, err = name(args); err != nil {
+			return err
+		}
+		if req.To == "" || req.Path == "" {
+			return fault.Invalidf("a clone needs a name and a directory of its own: --to NAME --path DIRECTORY")
+		}
+		if req.Path, err = filepath.Abs(req.Path); err != nil {
+			return err
+		}
+		return run(cmd.Context(), "clone", req)
+	}
+	return cmd
+}
+
+// longWork gives a command the flag to leave its job alone, and returns what begins the job and
+// shows how it goes on.
+func (a *app) longWork(cmd *cobra.Command) func(ctx context.Context, verb string, req proto.Message) error {
+	detach := cmd.Flags().Bool("detach", false, "do not wait; print the job's id")
+	return func(ctx context.Context, verb string, req proto.Message) error {
+		rep, err := ask(ctx, a, packer, "osimage", verb, req, &jobv1.JobReply{})
 		if err != nil {
 			return err
 		}
@@ -75,35 +108,8 @@ func (a *app) packCommand() *cobra.Command {
 			fmt.Fprintln(a.out, rep.JobId)
 			return nil
 		}
-		return a.follow(cmd.Context(), packer, rep.JobId)
+		return a.follow(ctx, packer, rep.JobId)
 	}
-	return cmd
-}
-
-func (a *app) releasesCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "releases NAME", Short: "list what was packed and is kept", ValidArgsFunction: a.completeNames(catalog.Osimage)}
-	name := nameFlag(cmd, true)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		n, err := name(args)
-		if err != nil {
-			return err
-		}
-		rep, err := ask(cmd.Context(), a, packer, "release", "list", &imagepackerv1.ReleasesRequest{Name: n}, &imagepackerv1.ReleasesReply{})
-		if err != nil {
-			return err
-		}
-		if a.output != "table" {
-			return a.print(rep)
-		}
-		t := a.newTable("release", "packed", "kernel", "payload", "initrd", "current")
-		for _, r := range rep.Releases.GetReleases() {
-			when, _ := time.Parse(time.RFC3339, r.Time)
-			t.AppendRow([]any{short(r.Manifest), when.Local().Format(time.DateTime), r.Kernver, size(r.PayloadBytes), size(r.InitrdBytes), yes(r.Manifest == rep.Releases.Current)})
-		}
-		t.Render()
-		return nil
-	}
-	return cmd
 }
 
 func (a *app) osimageSyncCommand() *cobra.Command {
@@ -118,7 +124,3 @@ func (a *app) osimageSyncCommand() *cobra.Command {
 	}
 	return cmd
 }
-
-func short(digest string) string { return digest[:min(len(digest), 19)] }
-
-func size(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }

@@ -466,6 +466,367 @@ func (x *ReleasesReply) GetReleases() *Releases {
 	return nil
 }
 
+// OsimageCloneRequest copies an image with its directory.
+type OsimageCloneRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Name and directory of the copy; the directory must not exist.
+	To            string `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	Path          string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OsimageCloneRequest) Reset() {
+	*x = OsimageCloneRequest{}
+	mi := &file_imagepacker_v1_release_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OsimageCloneRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OsimageCloneRequest) ProtoMessage() {}
+
+func (x *OsimageCloneRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_imagepacker_v1_release_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OsimageCloneRequest.ProtoReflect.Descriptor instead.
+func (*OsimageCloneRequest) Descriptor() ([]byte, []int) {
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *OsimageCloneRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OsimageCloneRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *OsimageCloneRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+type RollbackRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// First digits of the release's digest, sha256: or not before them; the one before the current one when empty.
+	Release       string `protobuf:"bytes,2,opt,name=release,proto3" json:"release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackRequest) Reset() {
+	*x = RollbackRequest{}
+	mi := &file_imagepacker_v1_release_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackRequest) ProtoMessage() {}
+
+func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_imagepacker_v1_release_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
+func (*RollbackRequest) Descriptor() ([]byte, []int) {
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RollbackRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RollbackRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+// DiffRequest names two releases of one image, or of two. Digests by their first digits, sha256: or not before them.
+type DiffRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The older release; the current one when empty, or the one before that when no new one is named.
+	Release string `protobuf:"bytes,2,opt,name=release,proto3" json:"release,omitempty"`
+	// Image of the newer release, name when empty, and its digest, that of the current one when empty.
+	NewName       string `protobuf:"bytes,3,opt,name=new_name,json=newName,proto3" json:"new_name,omitempty"`
+	NewRelease    string `protobuf:"bytes,4,opt,name=new_release,json=newRelease,proto3" json:"new_release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffRequest) Reset() {
+	*x = DiffRequest{}
+	mi := &file_imagepacker_v1_release_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffRequest) ProtoMessage() {}
+
+func (x *DiffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_imagepacker_v1_release_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
+func (*DiffRequest) Descriptor() ([]byte, []int) {
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DiffRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetNewName() string {
+	if x != nil {
+		return x.NewName
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetNewRelease() string {
+	if x != nil {
+		return x.NewRelease
+	}
+	return ""
+}
+
+type DiffReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Digests of the manifests.
+	Old         string        `protobuf:"bytes,1,opt,name=old,proto3" json:"old,omitempty"`
+	New         string        `protobuf:"bytes,2,opt,name=new,proto3" json:"new,omitempty"`
+	Differences []*Difference `protobuf:"bytes,3,rep,name=differences,proto3" json:"differences,omitempty"`
+	// How many more there are than are listed.
+	LeftOut int64 `protobuf:"varint,4,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	Added   int64 `protobuf:"varint,5,opt,name=added,proto3" json:"added,omitempty"`
+	Removed int64 `protobuf:"varint,6,opt,name=removed,proto3" json:"removed,omitempty"`
+	Changed int64 `protobuf:"varint,7,opt,name=changed,proto3" json:"changed,omitempty"`
+	// Bytes of content in new less those in old.
+	Bytes         int64 `protobuf:"varint,8,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffReply) Reset() {
+	*x = DiffReply{}
+	mi := &file_imagepacker_v1_release_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffReply) ProtoMessage() {}
+
+func (x *DiffReply) ProtoReflect() protoreflect.Message {
+	mi := &file_imagepacker_v1_release_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffReply.ProtoReflect.Descriptor instead.
+func (*DiffReply) Descriptor() ([]byte, []int) {
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DiffReply) GetOld() string {
+	if x != nil {
+		return x.Old
+	}
+	return ""
+}
+
+func (x *DiffReply) GetNew() string {
+	if x != nil {
+		return x.New
+	}
+	return ""
+}
+
+func (x *DiffReply) GetDifferences() []*Difference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+func (x *DiffReply) GetLeftOut() int64 {
+	if x != nil {
+		return x.LeftOut
+	}
+	return 0
+}
+
+func (x *DiffReply) GetAdded() int64 {
+	if x != nil {
+		return x.Added
+	}
+	return 0
+}
+
+func (x *DiffReply) GetRemoved() int64 {
+	if x != nil {
+		return x.Removed
+	}
+	return 0
+}
+
+func (x *DiffReply) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *DiffReply) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+// Difference is one name that two releases do not hold alike.
+type Difference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Path from the root; what cannot be shown stands byte by byte as \xNN.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// added, removed, or changed.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// What changed: content, type, target, device, mode, owner, time, attributes.
+	Aspects       []string `protobuf:"bytes,3,rep,name=aspects,proto3" json:"aspects,omitempty"`
+	Bytes         int64    `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Difference) Reset() {
+	*x = Difference{}
+	mi := &file_imagepacker_v1_release_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Difference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Difference) ProtoMessage() {}
+
+func (x *Difference) ProtoReflect() protoreflect.Message {
+	mi := &file_imagepacker_v1_release_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Difference.ProtoReflect.Descriptor instead.
+func (*Difference) Descriptor() ([]byte, []int) {
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Difference) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Difference) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Difference) GetAspects() []string {
+	if x != nil {
+		return x.Aspects
+	}
+	return nil
+}
+
+func (x *Difference) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 var File_imagepacker_v1_release_proto protoreflect.FileDescriptor
 
 const file_imagepacker_v1_release_proto_rawDesc = "" +
@@ -505,7 +866,35 @@ const file_imagepacker_v1_release_proto_rawDesc = "" +
 	"\x0fReleasesRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"E\n" +
 	"\rReleasesReply\x124\n" +
-	"\breleases\x18\x01 \x01(\v2\x18.imagepacker.v1.ReleasesR\breleasesB\xb8\x01\n" +
+	"\breleases\x18\x01 \x01(\v2\x18.imagepacker.v1.ReleasesR\breleases\"M\n" +
+	"\x13OsimageCloneRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\"?\n" +
+	"\x0fRollbackRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\arelease\x18\x02 \x01(\tR\arelease\"w\n" +
+	"\vDiffRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\arelease\x18\x02 \x01(\tR\arelease\x12\x19\n" +
+	"\bnew_name\x18\x03 \x01(\tR\anewName\x12\x1f\n" +
+	"\vnew_release\x18\x04 \x01(\tR\n" +
+	"newRelease\"\xe8\x01\n" +
+	"\tDiffReply\x12\x10\n" +
+	"\x03old\x18\x01 \x01(\tR\x03old\x12\x10\n" +
+	"\x03new\x18\x02 \x01(\tR\x03new\x12<\n" +
+	"\vdifferences\x18\x03 \x03(\v2\x1a.imagepacker.v1.DifferenceR\vdifferences\x12\x19\n" +
+	"\bleft_out\x18\x04 \x01(\x03R\aleftOut\x12\x14\n" +
+	"\x05added\x18\x05 \x01(\x03R\x05added\x12\x18\n" +
+	"\aremoved\x18\x06 \x01(\x03R\aremoved\x12\x18\n" +
+	"\achanged\x18\a \x01(\x03R\achanged\x12\x14\n" +
+	"\x05bytes\x18\b \x01(\x03R\x05bytes\"d\n" +
+	"\n" +
+	"Difference\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n" +
+	"\aaspects\x18\x03 \x03(\tR\aaspects\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x03R\x05bytesB\xb8\x01\n" +
 	"\x12com.imagepacker.v1B\fReleaseProtoP\x01Z;github.com/luna-hpc/luna/proto/imagepacker/v1;imagepackerv1\xa2\x02\x03IXX\xaa\x02\x0eImagepacker.V1\xca\x02\x0eImagepacker\\V1\xe2\x02\x1aImagepacker\\V1\\GPBMetadata\xea\x02\x0fImagepacker::V1b\x06proto3"
 
 var (
@@ -520,23 +909,29 @@ func file_imagepacker_v1_release_proto_rawDescGZIP() []byte {
 	return file_imagepacker_v1_release_proto_rawDescData
 }
 
-var file_imagepacker_v1_release_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_imagepacker_v1_release_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_imagepacker_v1_release_proto_goTypes = []any{
-	(*Releases)(nil),          // 0: imagepacker.v1.Releases
-	(*Release)(nil),           // 1: imagepacker.v1.Release
-	(*PackRequest)(nil),       // 2: imagepacker.v1.PackRequest
-	(*OsimageAddRequest)(nil), // 3: imagepacker.v1.OsimageAddRequest
-	(*ReleasesRequest)(nil),   // 4: imagepacker.v1.ReleasesRequest
-	(*ReleasesReply)(nil),     // 5: imagepacker.v1.ReleasesReply
+	(*Releases)(nil),            // 0: imagepacker.v1.Releases
+	(*Release)(nil),             // 1: imagepacker.v1.Release
+	(*PackRequest)(nil),         // 2: imagepacker.v1.PackRequest
+	(*OsimageAddRequest)(nil),   // 3: imagepacker.v1.OsimageAddRequest
+	(*ReleasesRequest)(nil),     // 4: imagepacker.v1.ReleasesRequest
+	(*ReleasesReply)(nil),       // 5: imagepacker.v1.ReleasesReply
+	(*OsimageCloneRequest)(nil), // 6: imagepacker.v1.OsimageCloneRequest
+	(*RollbackRequest)(nil),     // 7: imagepacker.v1.RollbackRequest
+	(*DiffRequest)(nil),         // 8: imagepacker.v1.DiffRequest
+	(*DiffReply)(nil),           // 9: imagepacker.v1.DiffReply
+	(*Difference)(nil),          // 10: imagepacker.v1.Difference
 }
 var file_imagepacker_v1_release_proto_depIdxs = []int32{
-	1, // 0: imagepacker.v1.Releases.releases:type_name -> imagepacker.v1.Release
-	0, // 1: imagepacker.v1.ReleasesReply.releases:type_name -> imagepacker.v1.Releases
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	1,  // 0: imagepacker.v1.Releases.releases:type_name -> imagepacker.v1.Release
+	0,  // 1: imagepacker.v1.ReleasesReply.releases:type_name -> imagepacker.v1.Releases
+	10, // 2: imagepacker.v1.DiffReply.differences:type_name -> imagepacker.v1.Difference
+	3,  // [3:3] is the sub-list for method output_type
+	3,  // [3:3] is the sub-list for method input_type
+	3,  // [3:3] is the sub-list for extension type_name
+	3,  // [3:3] is the sub-list for extension extendee
+	0,  // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_imagepacker_v1_release_proto_init() }
@@ -550,7 +945,7 @@ func file_imagepacker_v1_release_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_imagepacker_v1_release_proto_rawDesc), len(file_imagepacker_v1_release_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

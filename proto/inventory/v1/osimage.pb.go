@@ -151,15 +151,20 @@ func (x *Osimage) GetComment() string {
 
 // OsimageAddRequest is what image-packer sends after it looked at the directory.
 type OsimageAddRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
-	Head          string                 `protobuf:"bytes,3,opt,name=head,proto3" json:"head,omitempty"`
-	Kernver       string                 `protobuf:"bytes,4,opt,name=kernver,proto3" json:"kernver,omitempty"`
-	Kernopts      string                 `protobuf:"bytes,5,opt,name=kernopts,proto3" json:"kernopts,omitempty"`
-	Comment       string                 `protobuf:"bytes,6,opt,name=comment,proto3" json:"comment,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Path     string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Head     string                 `protobuf:"bytes,3,opt,name=head,proto3" json:"head,omitempty"`
+	Kernver  string                 `protobuf:"bytes,4,opt,name=kernver,proto3" json:"kernver,omitempty"`
+	Kernopts string                 `protobuf:"bytes,5,opt,name=kernopts,proto3" json:"kernopts,omitempty"`
+	Comment  string                 `protobuf:"bytes,6,opt,name=comment,proto3" json:"comment,omitempty"`
+	// The defaults of a new image when they are absent.
+	Dracutmodules   *string `protobuf:"bytes,7,opt,name=dracutmodules,proto3,oneof" json:"dracutmodules,omitempty"`
+	Kernmodules     *string `protobuf:"bytes,8,opt,name=kernmodules,proto3,oneof" json:"kernmodules,omitempty"`
+	GrabExcludeList *string `protobuf:"bytes,9,opt,name=grab_exclude_list,json=grabExcludeList,proto3,oneof" json:"grab_exclude_list,omitempty"`
+	GrabFilesystems *string `protobuf:"bytes,10,opt,name=grab_filesystems,json=grabFilesystems,proto3,oneof" json:"grab_filesystems,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *OsimageAddRequest) Reset() {
@@ -230,6 +235,34 @@ func (x *OsimageAddRequest) GetKernopts() string {
 func (x *OsimageAddRequest) GetComment() string {
 	if x != nil {
 		return x.Comment
+	}
+	return ""
+}
+
+func (x *OsimageAddRequest) GetDracutmodules() string {
+	if x != nil && x.Dracutmodules != nil {
+		return *x.Dracutmodules
+	}
+	return ""
+}
+
+func (x *OsimageAddRequest) GetKernmodules() string {
+	if x != nil && x.Kernmodules != nil {
+		return *x.Kernmodules
+	}
+	return ""
+}
+
+func (x *OsimageAddRequest) GetGrabExcludeList() string {
+	if x != nil && x.GrabExcludeList != nil {
+		return *x.GrabExcludeList
+	}
+	return ""
+}
+
+func (x *OsimageAddRequest) GetGrabFilesystems() string {
+	if x != nil && x.GrabFilesystems != nil {
+		return *x.GrabFilesystems
 	}
 	return ""
 }
@@ -367,14 +400,23 @@ const file_inventory_v1_osimage_proto_rawDesc = "" +
 	"\x11grab_exclude_list\x18\t \x01(\tR\x0fgrabExcludeList\x12)\n" +
 	"\x10grab_filesystems\x18\n" +
 	" \x01(\tR\x0fgrabFilesystems\x12\x18\n" +
-	"\acomment\x18\v \x01(\tR\acomment\"\x9f\x01\n" +
+	"\acomment\x18\v \x01(\tR\acomment\"\x9f\x03\n" +
 	"\x11OsimageAddRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x12\n" +
 	"\x04head\x18\x03 \x01(\tR\x04head\x12\x18\n" +
 	"\akernver\x18\x04 \x01(\tR\akernver\x12\x1a\n" +
 	"\bkernopts\x18\x05 \x01(\tR\bkernopts\x12\x18\n" +
-	"\acomment\x18\x06 \x01(\tR\acomment\"\xf1\x03\n" +
+	"\acomment\x18\x06 \x01(\tR\acomment\x12)\n" +
+	"\rdracutmodules\x18\a \x01(\tH\x00R\rdracutmodules\x88\x01\x01\x12%\n" +
+	"\vkernmodules\x18\b \x01(\tH\x01R\vkernmodules\x88\x01\x01\x12/\n" +
+	"\x11grab_exclude_list\x18\t \x01(\tH\x02R\x0fgrabExcludeList\x88\x01\x01\x12.\n" +
+	"\x10grab_filesystems\x18\n" +
+	" \x01(\tH\x03R\x0fgrabFilesystems\x88\x01\x01B\x10\n" +
+	"\x0e_dracutmodulesB\x0e\n" +
+	"\f_kernmodulesB\x14\n" +
+	"\x12_grab_exclude_listB\x13\n" +
+	"\x11_grab_filesystems\"\xf1\x03\n" +
 	"\x14OsimageChangeRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x17\n" +
 	"\x04path\x18\x02 \x01(\tH\x00R\x04path\x88\x01\x01\x12\x1d\n" +
@@ -431,6 +473,7 @@ func file_inventory_v1_osimage_proto_init() {
 	if File_inventory_v1_osimage_proto != nil {
 		return
 	}
+	file_inventory_v1_osimage_proto_msgTypes[1].OneofWrappers = []any{}
 	file_inventory_v1_osimage_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

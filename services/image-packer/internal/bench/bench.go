@@ -13,6 +13,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
+	"github.com/luna-hpc/luna/pkg/imagelock"
 	"github.com/luna-hpc/luna/pkg/job"
 	"github.com/luna-hpc/luna/pkg/outbox"
 	"github.com/luna-hpc/luna/pkg/projection"
@@ -25,7 +26,7 @@ import (
 	"github.com/luna-hpc/luna/services/image-packer/internal/pack"
 )
 
-// Bench takes pack commands and does them in the background; a run.Task.
+// Bench takes the commands on images and does them in the background; a run.Task.
 type Bench struct {
 	Conn   *bus.Conn
 	Log    *slog.Logger
@@ -36,10 +37,10 @@ type Bench struct {
 	// Keep is how many releases of an image are kept.
 	Keep int
 
-	mu      sync.Mutex
-	ctx     context.Context // the life of the packs; set by Run
-	jobs    sync.WaitGroup
-	packing map[string]string // osimage id → job id
+	mu   sync.Mutex
+	ctx  context.Context // the life of the jobs; set by Run
+	jobs sync.WaitGroup
+	busy map[string]string // osimage id → job id
 }
 
 // Applied returns what an outbox waits for: that a release is in the state.
@@ -53,7 +54,7 @@ func Applied(state *projection.State) func(context.Context, string, uint64) erro
 	}
 }
 
-// Run lets packs be done until ctx ends; running ones are given up then.
+// Run lets work be done until ctx ends; running ones are given up then.
 func (b *Bench) Run(ctx context.Context) error {
 	b.mu.Lock()
 	b.ctx = ctx
@@ -66,63 +67,79 @@ func (b *Bench) Run(ctx context.Context) error {
 	return nil
 }
 
-// Ready is nil: packs may be done at any time.
+// Ready is nil: work may be done at any time.
 func (b *Bench) Ready() error { return nil }
 
 // String returns "packs".
 func (b *Bench) String() string { return "packs" }
 
-// pack begins a pack and returns its job.
-func (b *Bench) pack(ctx context.Context, _ bus.Call, req *imagepackerv1.PackRequest) (*jobv1.JobReply, error) {
-	image, err := b.image(ctx, req.Name)
-	if err != nil {
-		return nil, err
-	}
-	what := pack.What{Payload: req.Image || !req.Boot, Boot: req.Boot || !req.Image, CopyBoot: req.CopyBoot}
+// start begins work on an image and returns its job; one at a time an image. Nobody may work in
+// its directory meanwhile.
+func (b *Bench) start(image *inventoryv1.Osimage, title string, do func(context.Context, *job.Job) error) (*jobv1.JobReply, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.ctx == nil {
 		return nil, fault.Unavailablef("not done: the packer is stopping")
 	}
-	if id := b.packing[image.Id]; id != "" {
-		return nil, fault.Conflictf("osimage %s is being packed: `luna job follow image-packer %s`", image.Name, id)
+	if id := b.busy[image.Id]; id != "" {
+		return nil, fault.Conflictf("osimage %s is being worked on: `luna job follow image-packer %s`", image.Name, id)
 	}
-	if b.packing == nil {
-		b.packing = map[string]string{}
+	lock, err := imagelock.Exclusive(image.Path)
+	if errors.Is(err, imagelock.ErrBusy) {
+		err = fault.Conflictf("osimage %s: %w", image.Name, err)
 	}
-	j := job.Start(b.Conn, b.Out, b.Log, "image-packer", "pack "+image.Name)
-	b.packing[image.Id] = j.ID()
+	if err != nil {
+		return nil, err
+	}
+	if b.busy == nil {
+		b.busy = map[string]string{}
+	}
+	j := job.Start(b.Conn, b.Out, b.Log, "image-packer", title)
+	b.busy[image.Id] = j.ID()
 	life := b.ctx
 	b.jobs.Go(func() {
-		err := b.work(life, image, what, j)
+		err := errors.Join(do(life, j), lock.Unlock())
 		b.mu.Lock()
-		delete(b.packing, image.Id)
+		delete(b.busy, image.Id)
 		b.mu.Unlock()
 		if err != nil {
-			b.Log.Warn("pack failed", "osimage", image.Name, "err", err)
+			b.Log.Warn("work on an image failed", "job", title, "err", err)
 		}
 		j.End(err)
 	})
 	return &jobv1.JobReply{JobId: j.ID()}, nil
 }
 
-// image finds an image whose directory is on this head.
-func (b *Bench) image(ctx context.Context, name string) (*inventoryv1.Osimage, error) {
-	if err := b.State.CatchUp(ctx); err != nil {
+// pack begins a pack and returns its job.
+func (b *Bench) pack(_ context.Context, _ bus.Call, req *imagepackerv1.PackRequest) (*jobv1.JobReply, error) {
+	image, err := b.image(req.Name)
+	if err != nil {
 		return nil, err
 	}
-	var image *inventoryv1.Osimage
-	err := catalog.Read(b.State, func(v catalog.View) error {
+	what := pack.What{Payload: req.Image || !req.Boot, Boot: req.Boot || !req.Image, CopyBoot: req.CopyBoot}
+	return b.start(image, "pack "+image.Name, func(ctx context.Context, j *job.Job) error { return b.work(ctx, image, what, j) })
+}
+
+// find finds an image as this head knows it.
+func (b *Bench) find(name string) (image *inventoryv1.Osimage, err error) {
+	err = catalog.Read(b.State, func(v catalog.View) error {
 		o, err := v.Find(catalog.Osimage, name)
 		image = o.GetOsimage()
 		return err
 	})
-	switch {
-	case err != nil:
+	if err == nil && image == nil {
+		err = fault.NotFoundf("there is no osimage %q", name)
+	}
+	return image, err
+}
+
+// image finds an image whose directory is on this head.
+func (b *Bench) image(name string) (*inventoryv1.Osimage, error) {
+	image, err := b.find(name)
+	if err != nil {
 		return nil, err
-	case image == nil:
-		return nil, fault.NotFoundf("there is no osimage %q", name)
-	case image.Head != b.Packer.Head:
+	}
+	if image.Head != b.Packer.Head {
 		return nil, fault.Unavailablef("not done: the directory of osimage %s is on head %s, this is %s", name, image.Head, b.Packer.Head)
 	}
 	return image, checkDir(image.Path, image.Head)
@@ -175,12 +192,15 @@ func (b *Bench) publish(image *inventoryv1.Osimage, r *imagepackerv1.Release) er
 	}
 	kept = append(kept, r)
 	kept = kept[max(0, len(kept)-b.Keep):]
-	next := &imagepackerv1.Releases{OsimageId: image.Id, Current: r.Manifest, Releases: kept}
-	data, err := wire.Marshal(next)
+	return b.put(&imagepackerv1.Releases{OsimageId: image.Id, Current: r.Manifest, Releases: kept})
+}
+
+func (b *Bench) put(rs *imagepackerv1.Releases) error {
+	data, err := wire.Marshal(rs)
 	if err != nil {
 		return fmt.Errorf("encode releases: %w", err)
 	}
-	return b.Out.Put(outbox.Entry{Subject: subject.Release(image.Id), Data: data})
+	return b.Out.Put(outbox.Entry{Subject: subject.Release(rs.OsimageId), Data: data})
 }
 
 // published waits until the bus has the release, however long it is away.
@@ -196,7 +216,7 @@ func (b *Bench) published(ctx context.Context, osimageID, manifest string) error
 		case <-changed:
 		case <-time.After(time.Second): // the outbox tells nobody when it is empty
 		case <-ctx.Done():
-			return fault.Unavailablef("the packer was stopped; the release is kept and published later")
+			return fault.Unavailablef("the bus has not taken it yet; the release is kept and published later")
 		}
 	}
 }
@@ -207,11 +227,11 @@ func (b *Bench) waiting(osimageID string) bool {
 	return found || err != nil
 }
 
-// sweep removes what no kept release needs, unless another pack is running.
+// sweep removes what no kept release needs, unless there is other work.
 func (b *Bench) sweep(ctx context.Context, mine string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for id := range b.packing {
+	for id := range b.busy {
 		if id != mine {
 			return nil
 		}

@@ -26,11 +26,24 @@ func Add(d *change.Draft, r *inventoryv1.OsimageAddRequest) error {
 	}
 	o := &inventoryv1.Osimage{Id: change.NewID(), Name: r.Name, Path: r.Path, Head: r.Head, Kernver: r.Kernver,
 		Kernopts: r.Kernopts, Comment: r.Comment, Dracutmodules: Dracutmodules, Kernmodules: Kernmodules, GrabFilesystems: GrabFilesystems}
+	set([]given{{&o.Dracutmodules, r.Dracutmodules}, {&o.Kernmodules, r.Kernmodules},
+		{&o.GrabExcludeList, r.GrabExcludeList}, {&o.GrabFilesystems, r.GrabFilesystems}})
 	if err := Check(d, o); err != nil {
 		return err
 	}
 	d.Put(o.Id, o)
 	return nil
+}
+
+// given is a field and what a request gives for it; nil is nothing.
+type given struct{ to, from *string }
+
+func set(fields []given) {
+	for _, f := range fields {
+		if f.from != nil {
+			*f.to = *f.from
+		}
+	}
 }
 
 // Check looks at the fields of an image, and that no other one has its directory.
@@ -72,14 +85,8 @@ func Change(d *change.Draft, r *inventoryv1.OsimageChangeRequest) error {
 		return err
 	}
 	o := obj.GetOsimage()
-	for _, f := range []struct{ to, from *string }{
-		{&o.Path, r.Path}, {&o.Kernver, r.Kernver}, {&o.Kernopts, r.Kernopts}, {&o.Dracutmodules, r.Dracutmodules},
-		{&o.Kernmodules, r.Kernmodules}, {&o.GrabExcludeList, r.GrabExcludeList}, {&o.GrabFilesystems, r.GrabFilesystems}, {&o.Comment, r.Comment},
-	} {
-		if f.from != nil {
-			*f.to = *f.from
-		}
-	}
+	set([]given{{&o.Path, r.Path}, {&o.Kernver, r.Kernver}, {&o.Kernopts, r.Kernopts}, {&o.Dracutmodules, r.Dracutmodules},
+		{&o.Kernmodules, r.Kernmodules}, {&o.GrabExcludeList, r.GrabExcludeList}, {&o.GrabFilesystems, r.GrabFilesystems}, {&o.Comment, r.Comment}})
 	if err := Check(d, o); err != nil {
 		return err
 	}
