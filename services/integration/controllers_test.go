@@ -33,7 +33,7 @@ func TestControllers(t *testing.T) {
 	c.do("node", "change", m.Name, "--setupbmc", "y", "--bmcip", bmc.Address)
 	c.refused("power", m.Name, "status")
 	c.follow(m, bmc)
-	must(t, m.Start(ctx))
+	must(t, bmc.SwitchOn())
 	const address = "10.30.0.1"
 	c.up("set up its controller", address)
 	for _, set := range []string{"ip_addr_src static", "ip_addr 10.31.0.1", "subnet_mask 255.255.0.0", "default_gw_ip_addr 10.31.255.254"} {

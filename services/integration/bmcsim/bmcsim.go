@@ -69,6 +69,9 @@ func (b BMC) Wanted() bool {
 	return strings.TrimSpace(string(power)) == "1"
 }
 
+// SwitchOn presses the button of a machine that is off.
+func (b BMC) SwitchOn() error { return os.WriteFile(b.path("power"), []byte("1\n"), 0o600) }
+
 // Sets returns the settings of the network that were written, one a line.
 func (b BMC) Sets() string {
 	data, _ := os.ReadFile(b.path("sets")) // not there before the first one
