@@ -40,6 +40,7 @@ build: loaders
 	mkdir -p bin
 	$(GOBUILD) -o bin/ $(addprefix ./services/cmd/,$(BINARIES))
 	ln -sf luna bin/lpower
+	ln -sf luna bin/lchroot
 	$(GOBUILD) -o bin/nats-server github.com/nats-io/nats-server/v2
 
 loaders:

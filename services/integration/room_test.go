@@ -108,6 +108,7 @@ func TestBlankMachinesBecomeNodes(t *testing.T) {
 	t.Run("dns", func(*testing.T) { c.names(addresses) })
 	t.Run("torrent", func(t *testing.T) { (&checker{t: t, ctx: ctx, l: l}).torrent() })
 	t.Run("urls", func(t *testing.T) { (&checker{t: t, ctx: ctx, l: l}).urls() })
+	t.Run("chroot", func(t *testing.T) { (&checker{t: t, ctx: ctx, l: l}).chroot() })
 	t.Run("stranger", func(t *testing.T) {
 		(&checker{t: t, ctx: ctx, l: l}).stranger(addresses["node001"])
 	})
@@ -125,6 +126,15 @@ func TestBlankMachinesBecomeNodes(t *testing.T) {
 		return
 	}
 	t.Run("second boot", func(*testing.T) { c.again("node001", addresses["node001"], ids["node001"]) })
+}
+
+// chroot works in the image as if it were booted.
+func (c *checker) chroot() {
+	kernver := c.head("sh", "-c", "ls "+c.l.Image.Root+"/lib/modules")
+	out, err := c.l.Luna(c.ctx, "osimage", "chroot", "compute", "sh", "-c", "uname -r; dpkg-query -W -f '${db:Status-Status}' systemd; mount | grep -c ' on / '")
+	if want := kernver + "\ninstalled1\n"; err != nil || out != want {
+		c.t.Errorf("in the image: %q, %v; want %q", out, err, want)
+	}
 }
 
 // story is what the head knows of a boot.

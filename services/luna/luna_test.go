@@ -30,7 +30,7 @@ func main() { os.Exit(luna.Main(luna.Words(os.Args), os.Stdin, os.Stdout, os.Std
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"luna": main, "lpower": main,
+		"luna": main, "lpower": main, "lchroot": main,
 	})
 }
 

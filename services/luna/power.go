@@ -2,7 +2,6 @@ package luna
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -20,15 +19,6 @@ const power = "power"
 
 // powerActions are the verbs of the power service, as it names them.
 var powerActions = []string{"status", "on", "off", "reset", "cycle", "identify", "noidentify"}
-
-// Words returns the words of a command line with the name that it was called
-// by: as lpower it is luna power.
-func Words(argv []string) []string {
-	if filepath.Base(argv[0]) == "lpower" {
-		return append([]string{power}, argv[1:]...)
-	}
-	return argv[1:]
-}
 
 func (a *app) powerCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "power {NODES | -g GROUP | --all} ACTION", Short: "switch machines on and off: " + strings.Join(powerActions, ", "),

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
+	"github.com/luna-hpc/luna/services/luna/internal/chroot"
 )
 
 // app is what all commands share.
@@ -35,9 +37,24 @@ type app struct {
 	conn   *bus.Conn
 }
 
+// Words returns the words of a command line with the name that it was called
+// by: as lpower it is luna power, as lchroot luna osimage chroot.
+func Words(argv []string) []string {
+	switch filepath.Base(argv[0]) {
+	case "lpower":
+		return append([]string{power}, argv[1:]...)
+	case "lchroot":
+		return append([]string{string(catalog.Osimage), "chroot"}, argv[1:]...)
+	}
+	return argv[1:]
+}
+
 // Main runs the command line and returns its exit status: 0, or the status of
 // the error's kind (2 invalid, 3 not found, 4 conflict, 5 unavailable, 1 internal).
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
+	if len(args) > 1 && args[0] == chroot.Inside {
+		chroot.Enter(args[1:])
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	a := &app{in: in, out: out, err: errOut}
@@ -52,6 +69,9 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	}
 	if err == nil {
 		return 0
+	}
+	if s := status(0); errors.As(err, &s) {
+		return int(s)
 	}
 	fmt.Fprintln(errOut, "luna:", text(err))
 	return exit(err)
@@ -98,6 +118,9 @@ var abbreviations = map[string]string{"pre": "prescript", "part": "partscript", 
 // -bn, and the two values of a node's -i IF IP.
 func modern(args []string) []string {
 	out := slices.Clone(args)
+	if len(out) > 1 && out[0] == string(catalog.Osimage) && out[1] == "chroot" {
+		return out // its words may be another program's
+	}
 	for i, arg := range out {
 		if arg == "-bn" {
 			out[i] = "--bmcnetwork"
