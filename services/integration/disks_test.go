@@ -61,7 +61,7 @@ func TestInstalledOnDisks(t *testing.T) {
 }
 
 func disk(t *testing.T, firmware room.Firmware, partscript, postscript string) {
-	ctx := limit(t, 25*time.Minute)
+	ctx := limit(t, 60*time.Minute)
 	l := open(t, ctx, "LUNA_ROOM_LOADER=grub")
 	must(t, l.StartHead(ctx))
 	must(t, l.Describe(ctx))
