@@ -7,25 +7,25 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/luna-hpc/luna/services/integration/room"
 )
 
-// asked names the bridge, and behind a slash the FDB id of entries without a VLAN, in the environment of a program that snmpd started.
+// asked names the bridge, and behind slashes [Agent.FDB] and [Agent.Second], in the environment of a program that snmpd started.
 const asked = "LUNA_BRIDGEMIB"
 
 // ServeIfAsked serves a bridge and exits when snmpd started this program for that; else it returns. Programs that use
 // [Agent.Command] call it first.
 func ServeIfAsked() {
-	name, id, found := strings.Cut(os.Getenv(asked), "/")
+	name, ids, found := strings.Cut(os.Getenv(asked), "/")
 	if !found {
 		return
 	}
-	untagged, err := strconv.ParseUint(id, 10, 32)
+	var untagged, second uint32
+	_, err := fmt.Sscanf(ids, "%d/%d", &untagged, &second)
 	if err == nil {
-		err = Serve(os.Stdin, os.Stdout, func() ([]Row, error) { return Bridge(name, uint32(untagged)) })
+		err = Serve(os.Stdin, os.Stdout, func() ([]Row, error) { return Bridge(name, untagged, second) })
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bridgemib:", err)
@@ -41,6 +41,9 @@ type Agent struct {
 	// FDB is the id under which entries without a VLAN stand in Q-BRIDGE-MIB; 0 leaves them to BRIDGE-MIB, as a switch
 	// without VLANs does.
 	FDB uint32
+	// Second is a VLAN in which the switch has learned every MAC a second time, on the same port: 0 is none. Not every kernel
+	// has VLANs on a bridge.
+	Second uint32
 	// Listen is the agent's address in the namespace.
 	Listen netip.AddrPort
 	// Community of version 2c, none when empty.
@@ -68,7 +71,7 @@ func (a Agent) Command(ctx context.Context, ns *room.Namespace, dir string) (*ex
 		return nil, fmt.Errorf("write snmpd's configuration: %w", err)
 	}
 	cmd := ns.Command(ctx, "snmpd", "-f", "-Le", "-C", "-c", file, "udp:"+a.Listen.String())
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s/%d", asked, a.Bridge, a.FDB), "SNMP_PERSISTENT_DIR="+dir, "MIBS=")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s/%d/%d", asked, a.Bridge, a.FDB, a.Second), "SNMP_PERSISTENT_DIR="+dir, "MIBS=")
 	return cmd, nil
 }
 

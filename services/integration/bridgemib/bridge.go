@@ -37,8 +37,9 @@ func column(below ...uint32) []uint32 {
 }
 
 // Bridge returns the rows of a bridge in the namespace of the calling thread: what `bridge fdb` shows. Entries without a VLAN
-// stand in Q-BRIDGE-MIB too when untagged, the FDB id of VLAN 1, is not 0.
-func Bridge(name string, untagged uint32) ([]Row, error) {
+// stand in Q-BRIDGE-MIB too when untagged, the FDB id of VLAN 1, is not 0; all stand there once more, as of a second VLAN with an FDB
+// of its own, when that is not 0.
+func Bridge(name string, untagged, second uint32) ([]Row, error) {
 	br, err := netlink.LinkByName(name)
 	if err != nil {
 		return nil, fmt.Errorf("find bridge %s: %w", name, err)
@@ -58,7 +59,7 @@ func Bridge(name string, untagged uint32) ([]Row, error) {
 	t := table{rows: rows, macs: map[string]bool{}, vlans: map[uint32]uint32{}}
 	for _, e := range entries {
 		if len(e.HardwareAddr) == 6 && (e.MasterIndex == br.Attrs().Index || e.LinkIndex == br.Attrs().Index) {
-			t.add(e, ports[e.LinkIndex], untagged) // the bridge's own are on port 0
+			t.add(e, ports[e.LinkIndex], untagged, second) // the bridge's own are on port 0
 		}
 	}
 	for vlan, fdb := range t.vlans {
@@ -75,7 +76,7 @@ type table struct {
 	vlans map[uint32]uint32
 }
 
-func (t *table) add(e netlink.Neigh, port int, untagged uint32) {
+func (t *table) add(e netlink.Neigh, port int, untagged, second uint32) {
 	mac, status := bytesOf(e.HardwareAddr), statusOf(e)
 	if !t.macs[e.HardwareAddr.String()] {
 		t.macs[e.HardwareAddr.String()] = true
@@ -85,12 +86,14 @@ func (t *table) add(e netlink.Neigh, port int, untagged uint32) {
 	if vlan == 0 {
 		vlan, fdb = 1, untagged
 	}
-	if fdb == 0 {
-		return
+	for vlan, fdb := range map[uint32]uint32{vlan: fdb, second: second} {
+		if fdb == 0 {
+			continue
+		}
+		t.vlans[vlan] = fdb
+		index := append([]uint32{fdb}, mac...)
+		t.rows = append(t.rows, row(port, vlanFdbPort, index...), row(status, vlanFdbStatus, index...))
 	}
-	t.vlans[vlan] = fdb
-	index := append([]uint32{fdb}, mac...)
-	t.rows = append(t.rows, row(port, vlanFdbPort, index...), row(status, vlanFdbStatus, index...))
 }
 
 func row(value int, column []uint32, index ...uint32) Row {

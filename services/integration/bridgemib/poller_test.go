@@ -56,7 +56,7 @@ type managed struct {
 }
 
 // open makes the room. Hosts of which none is kept shift the numbers: of ports, interfaces and names no two are the same.
-func open(t *testing.T, fdb uint32) *managed {
+func open(t *testing.T, fdb, second uint32) *managed {
 	testenv.Root(t)
 	testenv.Program(t, "snmpd")
 	r, err := room.Open(t.Context(), room.Options{Dir: t.TempDir()})
@@ -77,15 +77,15 @@ func open(t *testing.T, fdb uint32) *managed {
 		}
 		m.hosts = append(m.hosts, h)
 	}
-	m.snmpd(fdb)
+	m.snmpd(fdb, second)
 	return m
 }
 
 func mac(n int) net.HardwareAddr { return net.HardwareAddr{0x52, 0x54, 0, 0, 0, byte(n)} }
 
 // snmpd starts the agent in the room.
-func (m *managed) snmpd(fdb uint32) {
-	a := bridgemib.Agent{Bridge: room.Bridge, FDB: fdb, Listen: agent, Community: community, User: user, AuthPassword: auth, PrivPassword: priv}
+func (m *managed) snmpd(fdb, second uint32) {
+	a := bridgemib.Agent{Bridge: room.Bridge, FDB: fdb, Second: second, Listen: agent, Community: community, User: user, AuthPassword: auth, PrivPassword: priv}
 	dir := filepath.Join(m.Dir(), "snmpd")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		m.t.Fatal(err)
@@ -269,15 +269,15 @@ func (m *managed) listed(want map[string]string) {
 // TestARealAgentsTable polls Debian's snmpd, which has the forwarding table of a bridge that heard real frames.
 func TestARealAgentsTable(t *testing.T) {
 	for name, test := range map[string]struct {
-		fdb  uint32
-		vlan string
-		sw   *inventoryv1.Switch
+		fdb, second uint32
+		vlan        string
+		sw          *inventoryv1.Switch
 	}{
-		"version 2c and BRIDGE-MIB":  {0, "[]", &inventoryv1.Switch{Version: "2c", ReadId: "read"}},
-		"version 3 and Q-BRIDGE-MIB": {77, "[1]", &inventoryv1.Switch{Version: "3", User: user, AuthProtocol: "SHA", AuthId: "auth", PrivProtocol: "AES", PrivId: "priv"}},
+		"version 2c and BRIDGE-MIB":  {0, 0, "[]", &inventoryv1.Switch{Version: "2c", ReadId: "read"}},
+		"version 3 and Q-BRIDGE-MIB": {77, 7, "[1 7]", &inventoryv1.Switch{Version: "3", User: user, AuthProtocol: "SHA", AuthId: "auth", PrivProtocol: "AES", PrivId: "priv"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := open(t, test.fdb)
+			m := open(t, test.fdb, test.second)
 			m.speak()
 			test.sw.Id, test.sw.Name, test.sw.Ip, test.sw.Oid = "S1", "switch01", "127.0.0.1", ".1.3.6.1.2.1.17.7.1.2.2.1.2"
 			m.poll(test.sw)
