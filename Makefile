@@ -17,7 +17,7 @@ TEST  ?=
 SOAK  ?= 20
 
 # MACHINES are tests of whole machines that take long, of make test-machines.
-MACHINES = InstalledOnDisks|Drivers|NetworkManagers|Controllers|BringTheNetworkUp
+MACHINES = InstalledOnDisks|Drivers|NetworkManagers|Controllers|BringTheNetworkUp|DiscoveryBySwitchPort|SELinuxImage
 
 .PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads test-machines soak demo clean
 
@@ -84,7 +84,7 @@ test-room: build
 test-heads: build
 	go test -race -tags '$(TAGS)' -timeout 40m -count 1 -v -run AnyHead ./services/integration
 
-## test-machines: disks, drivers, network managers and controllers of physical machines, an hour on two cores
+## test-machines: disks, drivers, network managers, controllers, switch ports and SELinux of whole machines, over an hour on two cores
 test-machines: build
 	go test -tags '$(TAGS)' -timeout 3h -count 1 -v -p 1 -run '$(MACHINES)' ./services/agent/internal/netfile ./services/integration
 

@@ -8,6 +8,7 @@
 # LUNA_ROOM_KERNEL   linux-image-cloud-amd64 (default): a small image for virtual machines;
 #                    linux-image-amd64: drivers, firmware and tools for physical machines
 # LUNA_ROOM_LOADER   none (default), grub: what the image can boot itself with from a disk
+# LUNA_ROOM_SELINUX  off (default), enforcing: Debian's SELinux policy, and every file labelled
 #
 # Prints the folder made: root/ is the image, id_ed25519 the key that opens root's account in it.
 set -euo pipefail
@@ -17,6 +18,7 @@ cache=$(realpath -m "${1:-/var/cache/luna/room}")
 network=${LUNA_ROOM_NETWORK:-ifupdown}
 kernel=${LUNA_ROOM_KERNEL:-linux-image-cloud-amd64}
 loader=${LUNA_ROOM_LOADER:-none}
+selinux=${LUNA_ROOM_SELINUX:-off}
 components=main
 
 packages=(
@@ -39,7 +41,7 @@ die() {
 
 # name gives the same word for the same image.
 name() {
-	{ cat "$0"; echo "$suite $network $kernel $loader"; } | sha256sum | cut -c 1-16
+	{ cat "$0"; echo "$suite $network $kernel $loader $selinux"; } | sha256sum | cut -c 1-16
 }
 
 # in_root runs a command in the image being built.
@@ -91,6 +93,15 @@ configure_loader() {
 	in_root umount /proc
 }
 
+# configure_selinux comes last: what is written after it has no label.
+configure_selinux() {
+	[ "$selinux" = enforcing ] || return 0
+	printf 'SELINUX=enforcing\nSELINUXTYPE=default\n' >"$root/etc/selinux/config"
+	in_root mount -t proc proc /proc
+	in_root setfiles -F -e /proc /etc/selinux/default/contexts/files/file_contexts /
+	in_root umount /proc
+}
+
 # configure makes the image neutral (debootstrap copies the builder's name and resolver) and
 # reachable: over ssh with the key, on the first serial port with a login.
 configure() {
@@ -137,6 +148,7 @@ build() {
 	shrink
 	configure
 	curiosities
+	configure_selinux
 }
 
 # apart runs the rest in a mount and process namespace of its own, so that a build that is
@@ -166,6 +178,11 @@ none | grub) ;;
 *) die "LUNA_ROOM_LOADER is $loader, not none or grub" ;;
 esac
 [ "$loader" = grub ] && packages+=(initramfs-tools grub2-common grub-pc-bin grub-efi-amd64-bin)
+case $selinux in
+off) ;;
+enforcing) packages+=(selinux-basics selinux-policy-default policycoreutils) ;;
+*) die "LUNA_ROOM_SELINUX is $selinux, not off or enforcing" ;;
+esac
 [ "$(id -u)" = 0 ] || die "only root can make an image"
 for tool in debootstrap ssh-keygen unshare flock; do
 	command -v "$tool" >/dev/null || die "$tool is missing: run $(dirname "$0")/install-packages.sh"

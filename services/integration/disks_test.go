@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -127,12 +128,13 @@ func (c *checker) do(args ...string) {
 	must(c.t, err)
 }
 
-// up waits for ssh; when it does not come it tells the boot's story.
+// up waits for ssh; when it does not come it tells the boot's story. Node n has the address 10.30.0.n.
 func (c *checker) up(what, address string) {
 	c.t.Helper()
 	begin := time.Now()
 	if err := c.l.WaitUp(c.ctx, address); err != nil {
-		c.t.Fatalf("not %s: %v\n%s", what, err, story(c.ctx, c.l, "node001"))
+		node := fmt.Sprintf("node%03s", address[strings.LastIndexByte(address, '.')+1:])
+		c.t.Fatalf("not %s: %v\n%s", what, err, story(c.ctx, c.l, node))
 	}
 	c.t.Logf("%s after %.0f s", what, time.Since(begin).Seconds())
 }
