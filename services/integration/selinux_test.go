@@ -12,7 +12,7 @@ import (
 // TestSELinuxImage boots a Debian whose policy is enforced: from memory, where the agent labels all files, and from a disk,
 // which has the image's labels, where it labels those that it wrote.
 func TestSELinuxImage(t *testing.T) {
-	ctx := limit(t, 30*time.Minute)
+	ctx := limit(t, 40*time.Minute)
 	l := open(t, ctx, "LUNA_ROOM_SELINUX=enforcing")
 	must(t, l.StartHead(ctx))
 	must(t, l.Describe(ctx))
@@ -34,9 +34,11 @@ func TestSELinuxImage(t *testing.T) {
 	c.up("on a disk", address)
 	c.want(address, "findmnt -n -o SOURCE,FSTYPE /", "/dev/vda ext4")
 	c.enforced(address)
-	if n, err := strconv.Atoi(c.labelled()); err != nil || n == 0 {
-		t.Errorf("on a disk %s files were labelled, not only those that the agent wrote", c.labelled())
+	files := c.labelled()
+	if n, err := strconv.Atoi(files); err != nil || n == 0 {
+		t.Errorf("on a disk %s files were labelled, not only those that the agent wrote", files)
 	}
+	t.Logf("on a disk %s files were labelled", files)
 }
 
 // verify prints what matchpathcon has to say about the root file system's files, and for how many it has nothing.
