@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -67,8 +66,27 @@ func TestDiscoveryBySwitchPort(t *testing.T) {
 	c.up("installed as node003", address)
 	c.want(address, "hostname", "node003")
 
-	t.Run("second VLAN", func(t *testing.T) { (&checker{t: t, ctx: ctx, l: l}).secondVLAN(m, stop) })
 	t.Run("second MAC", func(t *testing.T) { (&checker{t: t, ctx: ctx, l: l}).secondMAC(m, address) })
+	t.Run("second VLAN", func(t *testing.T) { (&checker{t: t, ctx: ctx, l: l}).secondVLAN(m, stop) })
+}
+
+// secondMAC gives the machine a second MAC, as a guest on it would have one.
+func (c *checker) secondMAC(m *room.Machine, address string) {
+	const guest = "52:54:00:dd:00:03"
+	// arp_ignore keeps the machine's own card from answering for the guest.
+	c.ssh(address, "echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore && modprobe macvlan && "+
+		"ip link add guest0 link $(basename $(dirname $(grep -l "+m.MAC+" /sys/class/net/*/address))) address "+guest+" type macvlan && "+
+		"ip addr add 10.30.200.1/16 dev guest0 && ip link set guest0 up && ping -c 1 -w 20 -I guest0 10.30.255.254")
+	c.eventually("the second MAC is refused", func() (string, bool) {
+		out := c.ssh(address, "curl -s --max-time 20 --interface guest0 'http://10.30.255.254:7050/luna?step=discovery&hwdata=|"+guest+"' || true")
+		return out, strings.Contains(out, "the port of node node003, which has the MAC address "+m.MAC)
+	})
+	if row := line(c.said("discover", "list"), guest); !strings.Contains(row, "switch switch01 port tap1 ") || !strings.Contains(row, "which has the MAC address "+m.MAC) {
+		c.t.Errorf("the list of the unknown says %q", row)
+	}
+	if out, ok := c.has("node003", m.MAC); !ok {
+		c.t.Errorf("node003 is\n%s", out)
+	}
 }
 
 // secondVLAN has the switch learn the MAC in another VLAN too, which changes nothing; and then makes the machine unknown
@@ -90,26 +108,6 @@ func (c *checker) secondVLAN(m *room.Machine, stop func()) {
 	c.do("node", "change", "node003", "--mac", "")
 	must(c.t, m.Reset(c.ctx))
 	c.eventually("node003 has the machine's MAC again", func() (string, bool) { return c.has("node003", m.MAC) })
-	c.up("installed once more", "10.30.0.3")
-}
-
-// secondMAC gives the machine a second MAC, as a guest on it would have one.
-func (c *checker) secondMAC(m *room.Machine, address string) {
-	const guest = "52:54:00:dd:00:03"
-	// arp_ignore keeps the machine's own card from answering for the guest.
-	c.ssh(address, "echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore && modprobe macvlan && "+
-		"ip link add guest0 link $(basename $(dirname $(grep -l "+m.MAC+" /sys/class/net/*/address))) address "+guest+" type macvlan && "+
-		"ip addr add 10.30.200.1/16 dev guest0 && ip link set guest0 up && ping -c 1 -w 20 -I guest0 10.30.255.254")
-	c.eventually("the second MAC is refused", func() (string, bool) {
-		out := c.ssh(address, "curl -s --max-time 20 --interface guest0 'http://10.30.255.254:7050/luna?step=discovery&hwdata=|"+guest+"' || true")
-		return out, strings.Contains(out, "the port of node node003, which has the MAC address "+m.MAC)
-	})
-	if row := line(c.said("discover", "list"), guest); !strings.Contains(row, "switch switch01 port tap1 ") || !strings.Contains(row, "which has the MAC address "+m.MAC) {
-		c.t.Errorf("the list of the unknown says %q", row)
-	}
-	if out, ok := c.has("node003", m.MAC); !ok {
-		c.t.Errorf("node003 is\n%s", out)
-	}
 }
 
 // has shows a node, and tells whether it has a MAC.
@@ -144,8 +142,7 @@ func (c *checker) numbers(port string) (number, index int) {
 // agent runs snmpd at the head until stop or the test's end.
 func (c *checker) agent(a bridgemib.Agent) (stop func()) {
 	c.t.Helper()
-	ctx, stop := context.WithCancel(c.ctx)
-	c.t.Cleanup(stop)
+	ctx, cancel := context.WithCancel(c.ctx)
 	cmd, err := a.Command(ctx, c.l.Namespace, folder(c.t))
 	must(c.t, err)
 	log, err := os.OpenFile(filepath.Join(c.l.Dir(), "snmpd.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -153,10 +150,17 @@ func (c *checker) agent(a bridgemib.Agent) (stop func()) {
 	defer log.Close() // the child has its own
 	cmd.Stdout, cmd.Stderr = log, log
 	must(c.t, cmd.Start())
-	ended := make(chan *exec.Cmd)
-	go func() { defer close(ended); _ = cmd.Wait() }() // it is killed
-	c.t.Cleanup(func() { stop(); <-ended })
-	return func() { stop(); <-ended }
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // it is killed
+	}()
+	stop = func() {
+		cancel()
+		<-ended
+	}
+	c.t.Cleanup(stop)
+	return stop
 }
 
 // eventually asks again until something is so, for five minutes.
