@@ -311,6 +311,7 @@ func TestARealAgentsTable(t *testing.T) {
 			// What is behind an uplink is not told any more; what was told before stays until it is over.
 			test.sw.Uplinks = []string{"host2"}
 			m.object("switch", "S1", test.sw)
+			m.counted(2) // else a round that began before could tell of what speaks now
 			m.must(m.hosts[2].Namespace, "ip", "link", "set", "eth0", "address", mac(9).String())
 			m.speakFrom(2)
 			m.must(m.hosts[1].Namespace, "ip", "link", "set", "eth0", "address", mac(8).String())
@@ -318,6 +319,24 @@ func TestARealAgentsTable(t *testing.T) {
 			want[mac(8).String()] = ports[1] + "  node002"
 			m.listed(want)
 		})
+	}
+}
+
+// counted waits until a round of asking the switch has found so many MACs.
+func (m *managed) counted(macs uint32) {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(m.t.Context(), time.Minute)
+	defer cancel()
+	for {
+		rep, err := bus.Request(ctx, m.other, subject.Command(switchpoller.Name, "switch", "list"), &switchpollerv1.ListSwitchesRequest{}, &switchpollerv1.ListSwitchesReply{})
+		if err == nil && len(rep.Switches) == 1 && rep.Switches[0].Macs == macs {
+			return
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			m.t.Fatalf("%v (%v), want a round with %d MACs", rep, err, macs)
+		}
 	}
 }
 
