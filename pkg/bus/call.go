@@ -60,14 +60,19 @@ func Request[Rep proto.Message](ctx context.Context, c *Conn, subj string, req p
 	if err != nil {
 		return rep, requestError(subj, msg.Header.Get(HeaderCommandID), err)
 	}
+	return rep, decodeReply(got, subj, rep)
+}
+
+// decodeReply takes a reply apart, into rep or into a fault.
+func decodeReply(got *nats.Msg, subj string, rep proto.Message) error {
 	if text := got.Header.Get("Nats-Service-Error"); text != "" {
 		code, _ := strconv.Atoi(got.Header.Get("Nats-Service-Error-Code"))
-		return rep, fault.New(fault.FromCode(code), "%s", text)
+		return fault.New(fault.FromCode(code), "%s", text)
 	}
 	if err := wire.Event(got.Data, rep); err != nil {
-		return rep, fmt.Errorf("decode the reply to %s: %w", subj, err)
+		return fmt.Errorf("decode the reply to %s: %w", subj, err)
 	}
-	return rep, nil
+	return nil
 }
 
 func withDefaultDeadline(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -34,6 +34,7 @@ const (
 type Endpoint struct {
 	noun, verb string
 	head       string // takes it on a subject of its own too; empty is none
+	everywhere bool
 	request    proto.Message
 	dry        bool
 	do         func(ctx context.Context, call Call, data []byte) (proto.Message, error)
@@ -62,6 +63,12 @@ func (e Endpoint) Dry() Endpoint {
 // commands that only one head can do.
 func (e Endpoint) On(head string) Endpoint {
 	e.head = head
+	return e
+}
+
+// Everywhere returns the endpoint as one that every head answers, each for itself; see Gather.
+func (e Endpoint) Everywhere() Endpoint {
+	e.everywhere = true
 	return e
 }
 
@@ -128,6 +135,10 @@ func (s *Service) add() (micro.Service, error) {
 // listen takes the commands of an endpoint while life lasts, and does them in work.
 func (s *Service) listen(life, work context.Context, svc micro.Service, e Endpoint, name, subj string) error {
 	next := make(chan struct{}, 1)
+	queue := micro.WithEndpointQueueGroup(micro.DefaultQueueGroup)
+	if e.everywhere {
+		queue = micro.WithEndpointQueueGroupDisabled()
+	}
 	err := svc.AddEndpoint(name, micro.HandlerFunc(func(r micro.Request) {
 		call := s.callOf(r)
 		select {
@@ -140,7 +151,7 @@ func (s *Service) listen(life, work context.Context, svc micro.Service, e Endpoi
 			defer func() { <-s.line }()
 			s.wait(life, work, next, r, call, e)
 		})
-	}), micro.WithEndpointSubject(subj), micro.WithEndpointMetadata(map[string]string{
+	}), queue, micro.WithEndpointSubject(subj), micro.WithEndpointMetadata(map[string]string{
 		"request": string(e.request.ProtoReflect().Descriptor().FullName()),
 		"fields":  fieldList(e.request),
 	}))

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+
+	"github.com/luna-hpc/luna/pkg/swarm/exchange"
 )
 
 var (
@@ -37,6 +39,17 @@ func (s *Seeder) Torrents() []SeededTorrent {
 	}
 	slices.SortFunc(list, func(a, b SeededTorrent) int { return compareHashes(a.InfoHash, b.InfoHash) })
 	return list
+}
+
+// Neighbours returns the peers of a torrent that are connected; none when the seeder does not have it.
+func (s *Seeder) Neighbours(hash InfoHash) []exchange.Neighbour {
+	s.mu.Lock()
+	t := s.torrents[hash]
+	s.mu.Unlock()
+	if t == nil {
+		return nil
+	}
+	return t.torrent.Neighbours()
 }
 
 // Open opens a segment that one of the torrents has: fs.ErrNotExist when none has it or its file

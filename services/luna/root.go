@@ -105,7 +105,7 @@ func (a *app) root() *cobra.Command {
 	root.SetGlobalNormalizationFunc(normalize)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fault.Invalidf("%w", err) })
 	root.AddCommand(a.clusterCommand(), a.networkCommand(), a.osimageCommand(), a.bmcsetupCommand(), a.switchCommand(), a.otherdevCommand(), a.groupCommand(), a.nodeCommand(),
-		a.bootCommand(), a.discoverCommand(), a.leaseCommand(), a.historyCommand(), a.undoCommand(), a.jobCommand(),
+		a.bootCommand(), a.discoverCommand(), a.leaseCommand(), a.historyCommand(), a.undoCommand(), a.jobCommand(), a.swarmCommand(),
 		a.powerCommand(), a.exportCommand(), a.importCommand(), a.backupCommand(), a.restoreCommand())
 	return root
 }

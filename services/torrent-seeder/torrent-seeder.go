@@ -61,9 +61,9 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	s := seed.New(seed.Options{State: state, Files: files, Payload: payload,
 		Listen: netip.AddrPortFrom(cfg.Listen, cfg.PeerPort), Head: d.Head, Fetch: cfg.Fetch, Log: d.Log})
 	d.Metrics.MustRegister(s)
-	// It takes no commands: the bus shows that it is there, and seeding goes on without.
-	presence := bus.NewService(d.Bus, Name, "seeds, tracks and serves every kept release")
-	return run.NewGroup(Name, state, s, listener(cfg, s, d), run.Func{Name: "presence", Do: presence.Run}), nil
+	commands := bus.NewService(d.Bus, Name, "seeds, tracks and serves every kept release", s.Endpoint())
+	// Without the bus nobody can ask, but seeding goes on: that it is away makes the service no less ready.
+	return run.NewGroup(Name, state, s, listener(cfg, s, d), run.Func{Name: "commands", Do: commands.Run}), nil
 }
 
 // listener serves HTTP on the configured port, or where the cluster wants it.

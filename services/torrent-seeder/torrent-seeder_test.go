@@ -107,6 +107,7 @@ func TestNodesBootFromIt(t *testing.T) {
 		case <-time.After(patience):
 			t.Fatalf("not complete: %+v", d.Stats())
 		}
+		r.shows(t, p, fmt.Sprintf("127.0.0.%d", i+2))
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)

@@ -42,6 +42,7 @@ type peer struct {
 	gone    chan struct{} // closed when the connection is
 	heard   atomic.Int64  // Unix nanoseconds: when it last said something
 	writing atomic.Int64  // when the write began that is not over; 0 is none
+	sent    atomic.Int64  // bytes of pieces
 
 	// Guarded by the torrent's mu.
 	closed     bool

@@ -104,6 +104,7 @@ func (p *peer) send(l *load) error {
 			return err
 		}
 		p.t.sent.Add(int64(k.length))
+		p.sent.Add(int64(k.length))
 	}
 	p.writing.Store(time.Now().UnixNano())
 	_, err := p.conn.Write(l.buf)
