@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(
-	qemu-system-x86 qemu-utils ovmf ipxe
+	qemu-system-x86 qemu-utils ovmf ipxe ipxe-qemu
 	debootstrap zstd xz-utils cpio acl libcap2-bin kmod
 	iproute2 iputils-ping nftables openssh-client curl jq
 	isc-dhcp-client udhcpc tftp-hpa dnsutils bind9-utils aria2 python3-libtorrent transmission-cli

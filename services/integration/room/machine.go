@@ -87,7 +87,7 @@ func (m *Machine) check(others []*Machine) error {
 		m.Memory = 2048
 	}
 	if m.Card == "" {
-		m.Card = "virtio-net-pci"
+		m.Card = virtioNet
 	}
 	return nil
 }

@@ -47,6 +47,9 @@ const (
 	ovmfVariables = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 )
 
+// virtioNet is the card that a machine has unless another is asked for.
+const virtioNet = "virtio-net-pci"
+
 // arguments are QEMU's command line. At every start the network comes first, then the
 // disks; boot index 0 is left to a -kernel in Args.
 func (m *Machine) arguments() []string {
@@ -75,11 +78,14 @@ func (m *Machine) firmwareArguments() []string {
 		// Without graphics SeaBIOS shows text on the serial port too.
 		return []string{"-machine", "q35,graphics=off", "-device", card}
 	}
+	if m.Card == virtioNet {
+		card += ",romfile=" // the firmware has a driver; for other cards it has the ROM's
+	}
 	return []string{
 		"-machine", "q35",
 		"-drive", "if=pflash,unit=0,format=raw,readonly=on,file=" + ovmfCode,
 		"-drive", "if=pflash,unit=1,format=raw,file=" + m.file("vars"),
-		"-device", card + ",romfile=",
+		"-device", card,
 	}
 }
 
