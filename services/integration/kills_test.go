@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -119,25 +118,7 @@ func (h *hall) osimage() {
 		Objects []struct{ Osimage struct{ ID string } }
 	}
 	must(h.T, json.Unmarshal(msg.Data, &reply))
-	packer, err := h.head.Connect("image-packer")
-	must(h.T, err)
-	defer packer.Close()
-	js, err := jetstream.New(packer)
-	must(h.T, err)
-	files, err := js.ObjectStore(h.ctx, "luna-files")
-	must(h.T, err)
-	release := map[string]string{"kernver": "6.1.0-9"}
-	for _, part := range []string{"kernel", "initrd", "torrent", "manifest"} {
-		digest := fmt.Sprintf("%x", sha256.Sum256([]byte(part)))
-		_, err := files.PutString(h.ctx, digest, part)
-		must(h.T, err)
-		release[part] = "sha256:" + digest
-	}
-	id := reply.Objects[0].Osimage.ID
-	body, err := json.Marshal(map[string]any{"osimage_id": id, "current": release["manifest"], "releases": []any{release}})
-	must(h.T, err)
-	_, err = js.Publish(h.ctx, "luna.evt.image-packer.release."+id, body)
-	must(h.T, err)
+	must(h.T, h.head.Release(h.ctx, reply.Objects[0].Osimage.ID))
 }
 
 func nodeMAC(i int) net.HardwareAddr { return net.HardwareAddr{0x52, 0x54, 0, 0xaa, 0, byte(i + 1)} }

@@ -3,20 +3,15 @@ package fleet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
-	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/luna-hpc/luna/pkg/broker"
 	"github.com/luna-hpc/luna/services/integration/room"
@@ -26,7 +21,7 @@ import (
 const NATS = "nats"
 
 // health are the ports of the services' health pages.
-var health = map[string]int{"inventory": 7041, "image-packer": 7042, "torrent-seeder": 7043, "dhcp": 7044, "dns": 7045, "bootscript": 7046}
+var health = map[string]int{"inventory": 7041, "image-packer": 7042, "torrent-seeder": 7043, "dhcp": 7044, "dns": 7045, "bootscript": 7046, "switch-poller": 7047, "power": 7048}
 
 // Options say what a head is made of.
 type Options struct {
@@ -213,56 +208,6 @@ func (h *Head) Crashed() (names []string) {
 	return names
 }
 
-// Readiness is what a health page says.
-type Readiness struct {
-	Ready   bool     `json:"ready"`
-	Missing []string `json:"missing"`
-	States  []struct {
-		Stream   string `json:"stream"`
-		Revision uint64 `json:"revision"`
-		Live     bool   `json:"live"`
-	} `json:"states"`
-}
-
-// Ready asks a service's health page.
-func (h *Head) Ready(ctx context.Context, name string) (r Readiness, err error) {
-	out, err := room.Output(h.ns.Command(ctx, "curl", "-s", "-m", "5", fmt.Sprintf("http://127.0.0.1:%d/readyz", health[name])))
-	if err != nil {
-		return r, err
-	}
-	return r, json.Unmarshal([]byte(out), &r)
-}
-
-// WaitReady waits until services do their work and, when revision is not 0, have folded the inventory up to it.
-func (h *Head) WaitReady(ctx context.Context, revision uint64, names ...string) error {
-	for _, name := range names {
-		for {
-			r, err := h.Ready(ctx, name)
-			if err == nil && r.Ready && r.follows(revision) {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("%s is not ready: %+v, %w", name, r, errors.Join(err, ctx.Err()))
-			case <-time.After(100 * time.Millisecond):
-			}
-		}
-	}
-	return nil
-}
-
-func (r Readiness) follows(revision uint64) bool {
-	for _, s := range r.States {
-		if !s.Live && revision > 0 {
-			return false
-		}
-		if s.Stream == "INVENTORY" && s.Revision < revision {
-			return false
-		}
-	}
-	return true
-}
-
 // Luna runs the command line.
 func (h *Head) Luna(ctx context.Context, args ...string) (string, error) {
 	cmd := h.ns.Command(ctx, filepath.Join(h.opt.Bin, "luna"), args...)
@@ -273,35 +218,4 @@ func (h *Head) Luna(ctx context.Context, args ...string) (string, error) {
 // Output runs a program in the head's namespace.
 func (h *Head) Output(ctx context.Context, name string, args ...string) (string, error) {
 	return room.Output(h.ns.Command(ctx, name, args...))
-}
-
-// Connect connects to the head's NATS server as a user of the bus.
-func (h *Head) Connect(user string) (*nats.Conn, error) {
-	return Connect(h.ns, user, broker.KeyFile(h.etc("keys"), user))
-}
-
-// Connect connects to the NATS server in a namespace as the user of the bus whose key is in a file. It waits for a
-// server that is about to start.
-func Connect(ns *room.Namespace, user, key string) (*nats.Conn, error) {
-	opt, err := nats.NkeyOptionFromSeed(key)
-	if err != nil {
-		return nil, err
-	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		conn, err := nats.Connect("nats://127.0.0.1:4222", opt, nats.SetCustomDialer(dialer{ns}), nats.CustomInboxPrefix("_INBOX_"+user), nats.MaxReconnects(-1))
-		if err == nil || time.Now().After(end) {
-			return conn, err
-		}
-	}
-}
-
-// dialer dials from inside a namespace.
-type dialer struct{ ns *room.Namespace }
-
-func (d dialer) Dial(network, address string) (conn net.Conn, err error) {
-	err = d.ns.Do(func() error {
-		conn, err = (&net.Dialer{Timeout: 5 * time.Second}).Dial(network, address)
-		return err
-	})
-	return conn, err
 }
