@@ -104,6 +104,7 @@ func TestLooksUpWhatIsThereNow(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	r := newRoom(t)
 	followed := r.follow()
+	roll := catalog.NewRoll(followed)
 	names, macs, addresses := []string{"a", "b", "c", "d"}, []string{"52:54:00:00:00:01", "52:54:00:00:00:02", "52:54:00:00:00:03"}, []string{"10.0.0.1", "10.0.0.2", "fd00::1"}
 	nodes := map[string]*inventoryv1.Node{}
 	free := func(word string, of func(*inventoryv1.Node) string) bool {
@@ -116,6 +117,10 @@ func TestLooksUpWhatIsThereNow(t *testing.T) {
 	}
 	for step := range 400 {
 		id := fmt.Sprint("N", rnd.IntN(4))
+		if rnd.IntN(8) == 0 {
+			r.upToDate(followed)
+			r.sameRoll(roll, nodes)
+		}
 		delete(nodes, id)
 		if rnd.IntN(4) == 0 {
 			r.put(catalog.Node, id, nil)
@@ -135,6 +140,7 @@ func TestLooksUpWhatIsThereNow(t *testing.T) {
 		nodes[id] = n
 	}
 	r.upToDate(followed)
+	r.sameRoll(roll, nodes)
 	for what, s := range map[string]*projection.State{"followed": followed, "built anew": r.follow()} {
 		r.read(s, func(v catalog.View) error {
 			count := 0
@@ -162,6 +168,25 @@ func TestLooksUpWhatIsThereNow(t *testing.T) {
 			}
 			return nil
 		})
+	}
+}
+
+// sameRoll compares a roll with the nodes.
+func (r *room) sameRoll(roll *catalog.Roll, nodes map[string]*inventoryv1.Node) {
+	r.Helper()
+	err := roll.Read(r.ctx(), func(_ catalog.View, got []*inventoryv1.Node) error {
+		if len(got) != len(nodes) {
+			r.Errorf("%d nodes on the roll, not %d", len(got), len(nodes))
+		}
+		for i, n := range got {
+			if !proto.Equal(n, nodes[n.Id]) || (i > 0 && got[i-1].Id >= n.Id) {
+				r.Errorf("node %d of the roll is %v, want %v", i, n, nodes[n.Id])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		r.Error(err)
 	}
 }
 

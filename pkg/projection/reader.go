@@ -212,9 +212,15 @@ func (r *reader) flush() error {
 	if err != nil {
 		return err
 	}
+	applied, anew := r.ready, r.rebuild
 	r.cur, r.ready, r.rebuild = cur, nil, false
 	r.state.note(r.fold.Stream, func(p *progress) {
 		p.usable, p.age.Revision, p.age.Changed = true, cur.Seq, cur.Time
+		if anew {
+			p.trail = r.state.newTrail(cur.Seq)
+			return
+		}
+		p.trail.add(applied)
 	})
 	return nil
 }

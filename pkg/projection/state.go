@@ -31,6 +31,7 @@ type State struct {
 	db   *bolt.DB
 
 	mu      sync.Mutex
+	builds  uint64 // how often a fold was taken from a file or built anew
 	streams map[string]*progress
 	changed chan struct{}
 	broken  chan struct{} // closed when the file was found damaged
@@ -40,6 +41,8 @@ type progress struct {
 	age run.Age
 	// usable is set once the buckets hold a whole state, kept or rebuilt.
 	usable bool
+	// trail is what was folded lately.
+	trail trail
 	// halted says why nothing more can be folded until somebody does something.
 	halted error
 }
@@ -130,6 +133,7 @@ func (s *State) adopt(db *bolt.DB) error {
 		if c := kept[f.Stream]; c != nil {
 			p.usable, p.age.Revision, p.age.Changed = true, c.Seq, c.Time
 		}
+		p.trail = s.newTrail(p.age.Revision)
 		s.streams[f.Stream] = p
 	}
 	return nil

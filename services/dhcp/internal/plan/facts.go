@@ -19,8 +19,9 @@ type Facts struct {
 	Interfaces []string
 }
 
-// Read gathers the facts that a state's view has.
-func (f *Facts) Read(v catalog.View) (err error) {
+// Read gathers the facts that a state's view has, and its nodes.
+func (f *Facts) Read(v catalog.View, nodes []*inventoryv1.Node) (err error) {
+	f.Nodes = nodes
 	if f.Cluster, err = v.Cluster(); err != nil {
 		return err
 	}
@@ -33,9 +34,6 @@ func (f *Facts) Read(v catalog.View) (err error) {
 		return true
 	})
 	if err != nil {
-		return err
-	}
-	if err = v.Nodes(func(n *inventoryv1.Node) bool { f.Nodes = append(f.Nodes, n); return true }); err != nil {
 		return err
 	}
 	return v.Each(catalog.Rest, "", func(o *inventoryv1.Object) bool {

@@ -21,6 +21,7 @@ type Keeper struct {
 	Interfaces []string
 	Log        *slog.Logger
 
+	nodes   *catalog.Roll
 	now     atomic.Pointer[Plan]
 	mu      sync.Mutex
 	rebuilt chan struct{}
@@ -42,10 +43,11 @@ func (k *Keeper) Rebuilt() <-chan struct{} {
 // Run builds a plan at every change until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
 	var had <-chan struct{}
+	k.nodes = catalog.NewRoll(k.State)
 	for {
 		changed := k.State.Changed()
 		links, moved := k.Links()
-		if err := k.build(links, moved != had); err != nil {
+		if err := k.build(ctx, links, moved != had); err != nil {
 			k.Log.Info("nothing is answered yet", "err", err)
 		}
 		had = moved
@@ -59,13 +61,13 @@ func (k *Keeper) Run(ctx context.Context) error {
 }
 
 // build makes a plan unless the links are the same and the inventory too.
-func (k *Keeper) build(links []Link, moved bool) error {
+func (k *Keeper) build(ctx context.Context, links []Link, moved bool) error {
 	revision, _ := k.State.Revision(subject.Inventory)
 	if p := k.Plan(); p != nil && p.Revision == revision && !moved {
 		return nil
 	}
 	f := Facts{Revision: revision, Links: links, Interfaces: k.Interfaces}
-	if err := catalog.Read(k.State, f.Read); err != nil {
+	if err := k.nodes.Read(ctx, f.Read); err != nil {
 		return err
 	}
 	k.now.Store(Build(f, k.Log))

@@ -15,12 +15,14 @@ import (
 	"github.com/luna-hpc/luna/pkg/fault"
 	"github.com/luna-hpc/luna/pkg/projection"
 	"github.com/luna-hpc/luna/pkg/subject"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	"github.com/luna-hpc/luna/services/dns/internal/zone"
 )
 
 // Zones is a task that builds the zones anew whenever the state changes.
 type Zones struct {
 	state *projection.State
+	nodes *catalog.Roll
 	head  string
 	times zone.Times
 	log   *slog.Logger
@@ -46,7 +48,7 @@ type Site struct {
 
 // New returns zones that follow a state; there are none until Run built them.
 func New(state *projection.State, head string, times zone.Times, log *slog.Logger, reg prometheus.Registerer) *Zones {
-	z := &Zones{state: state, head: head, times: times, log: log, rebuilt: make(chan struct{}),
+	z := &Zones{state: state, nodes: catalog.NewRoll(state), head: head, times: times, log: log, rebuilt: make(chan struct{}),
 		took: prometheus.NewGauge(prometheus.GaugeOpts{Name: "luna_dns_build_seconds", Help: "Time that the last build of all zones took."})}
 	reg.MustRegister(z.took)
 	return z
@@ -94,7 +96,7 @@ func (z *Zones) WaitFor(ctx context.Context, revision uint64) error {
 func (z *Zones) Run(ctx context.Context) error {
 	for {
 		changed := z.state.Changed()
-		if err := z.build(); err != nil {
+		if err := z.build(ctx); err != nil {
 			z.log.Info("zones are not built yet", "err", err)
 		}
 		select {
@@ -106,15 +108,15 @@ func (z *Zones) Run(ctx context.Context) error {
 }
 
 // build makes the zones unless those of the state's revision stand already.
-func (z *Zones) build() error {
+func (z *Zones) build(ctx context.Context) error {
 	begun := time.Now()
 	var facts zone.Facts
 	revision, _ := z.state.Revision(subject.Inventory)
 	if s := z.Set(); s != nil && s.Revision == revision {
 		return nil
 	}
-	err := catalog.Read(z.state, func(v catalog.View) (err error) {
-		facts, err = zone.Read(v)
+	err := z.nodes.Read(ctx, func(v catalog.View, nodes []*inventoryv1.Node) (err error) {
+		facts, err = zone.Read(v, nodes)
 		return err
 	})
 	if err != nil {
