@@ -13,7 +13,7 @@ import (
 // Build makes a plan. What cannot be used is logged and left out. Before
 // `luna cluster init` it answers nowhere.
 func Build(f Facts, log *slog.Logger) *Plan {
-	p := &Plan{Revision: f.Revision, HTTPPort: f.Cluster.GetFrontendPort(), Ports: map[int]*Port{}, hosts: map[MAC]*Host{}, local: map[netip.Addr]bool{}}
+	p := &Plan{Revision: f.Revision, HTTPPort: f.Cluster.GetFrontendPort(), Ports: map[int]*Port{}, hosts: make(map[MAC]*Host, len(f.Nodes)), local: map[netip.Addr]bool{}}
 	if f.Cluster == nil {
 		return p
 	}
@@ -152,8 +152,12 @@ func (p *Plan) take(f Facts, byID map[string]*Network, heads []netip.Addr) {
 	}
 	for _, n := range f.Nodes {
 		for _, a := range n.Addresses {
-			if net := byID[a.NetworkId]; net != nil {
-				net.take(addresses([]string{a.Address})...)
+			net := byID[a.NetworkId]
+			if net == nil || net.Range == nil {
+				continue
+			}
+			if addr, err := netip.ParseAddr(a.Address); err == nil {
+				net.take(addr)
 			}
 		}
 	}

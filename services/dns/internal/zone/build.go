@@ -25,6 +25,8 @@ type network struct {
 	prefix netip.Prefix
 	zone   *Zone
 	ns     string
+	// nodes is how many addresses of nodes lie in it.
+	nodes int
 }
 
 type builder struct {
@@ -79,6 +81,13 @@ func (b *builder) collect() {
 		b.networks[n.Id] = &network{Network: n, prefix: p.Masked()}
 		b.order = append(b.order, b.networks[n.Id])
 	}
+	for _, n := range b.facts.Nodes {
+		for _, a := range n.Addresses {
+			if net := b.networks[a.NetworkId]; net != nil {
+				net.nodes++
+			}
+		}
+	}
 	slices.SortFunc(b.order, func(x, y *network) int { return strings.Compare(x.Name, y.Name) })
 }
 
@@ -103,9 +112,10 @@ func (b *builder) openZones(n *network) {
 			n.ns = dns.CanonicalName(n.NsHostname + "." + n.Name)
 		}
 	}
-	n.zone = b.set.open(origin, n.ns, b.times)
-	for _, r := range Reverse(n.prefix) {
-		b.set.open(r, n.ns, b.times)
+	n.zone = b.set.open(origin, n.ns, b.times, n.nodes)
+	reverse := Reverse(n.prefix)
+	for _, r := range reverse {
+		b.set.open(r, n.ns, b.times, n.nodes/len(reverse))
 	}
 }
 
@@ -129,7 +139,7 @@ func (b *builder) node(n *inventoryv1.Node) {
 // network of BOOTIF, IPv4 first.
 func (b *builder) domain(n *inventoryv1.Node, own *network) *Zone {
 	if d := b.facts.Groups[n.GroupId].GetDomain(); d != "" {
-		return b.set.open(dns.CanonicalName(d), b.head, b.times)
+		return b.set.open(dns.CanonicalName(d), b.head, b.times, 0)
 	}
 	for _, a := range n.Addresses {
 		net := b.networks[a.NetworkId]

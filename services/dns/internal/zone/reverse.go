@@ -3,6 +3,7 @@ package zone
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -58,7 +59,11 @@ const hexDigits = "0123456789abcdef"
 func ReverseName(a netip.Addr) string {
 	raw := a.AsSlice()
 	if a.Is4() {
-		return fmt.Sprintf("%d.%d.%d.%d.in-addr.arpa.", raw[3], raw[2], raw[1], raw[0])
+		b := make([]byte, 0, len("255.255.255.255.in-addr.arpa."))
+		for i := len(raw) - 1; i >= 0; i-- {
+			b = append(strconv.AppendUint(b, uint64(raw[i]), 10), '.')
+		}
+		return string(b) + "in-addr.arpa."
 	}
 	b := make([]byte, 0, 73)
 	for i := len(raw) - 1; i >= 0; i-- {

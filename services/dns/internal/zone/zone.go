@@ -56,12 +56,13 @@ func (s *Set) Find(name string) *Zone {
 	return s.zones["."]
 }
 
-// open returns the zone with an origin, made with its SOA and NS when it is new.
-func (s *Set) open(origin, ns string, times Times) *Zone {
+// open returns the zone with an origin, made with its SOA and NS, and room for
+// some names, when it is new.
+func (s *Set) open(origin, ns string, times Times, names int) *Zone {
 	if z := s.zones[origin]; z != nil {
 		return z
 	}
-	z := &Zone{Origin: origin, names: map[string][]dns.RR{}, cuts: map[string]bool{}}
+	z := &Zone{Origin: origin, names: make(map[string][]dns.RR, names), cuts: map[string]bool{}}
 	z.soa = &dns.SOA{
 		Hdr: header(origin, dns.TypeSOA, times.TTL), Ns: ns, Mbox: "hostmaster." + origin, Serial: uint32(s.Revision),
 		Refresh: 3600, Retry: 600, Expire: 7 * 86400, Minttl: times.Negative,
