@@ -372,7 +372,9 @@ func (h *heads) describe() {
 		{"network", "add", &inventoryv1.NetworkAddRequest{Name: "cluster", Network: "10.30.0.0", Prefix: 16, Gateway: "10.30.0.5"}},
 		{"cluster", "makedhcp", &inventoryv1.ClusterMakedhcpRequest{Network: "cluster", StartIp: "10.30.0.50", EndIp: "10.30.0.80"}},
 		{"osimage", "add", &inventoryv1.OsimageAddRequest{Name: "compute", Path: "/opt/luna/os/compute", Head: "head"}},
+		{"network", "add", &inventoryv1.NetworkAddRequest{Name: storage, Network: "10.31.0.0", Prefix: 16}},
 		{"group", "add", &inventoryv1.GroupAddRequest{Name: "compute", Osimage: "compute", Network: "cluster"}},
+		{"group", "add", &inventoryv1.GroupAddRequest{Name: edited, Osimage: "compute", Network: "cluster"}},
 	} {
 		_, err := bus.Request(h.ctx, h.conn, subject.Command("inventory", c.noun, c.verb), c.req, &inventoryv1.ChangeReply{})
 		must(h.T, err)

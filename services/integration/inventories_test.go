@@ -13,10 +13,10 @@ import (
 
 const (
 	clients = 50
-	// Nodes to add, and how often an inventory or the leader of the stream is
+	// Errands of the clients, and how often an inventory or the leader of the stream is
 	// killed meanwhile; LUNA_SOAK multiplies all of these.
-	addsOnOne, killsOnOne, leadersOnOne       = 400, 24, 3
-	addsOnThree, killsOnThree, leadersOnThree = 300, 16, 4
+	errandsOnOne, killsOnOne, leadersOnOne       = 400, 24, 3
+	errandsOnThree, killsOnThree, leadersOnThree = 300, 16, 4
 )
 
 // TestTwoInventoriesKilledAtRandom lets clients change the inventory while two
@@ -25,18 +25,18 @@ const (
 func TestTwoInventoriesKilledAtRandom(t *testing.T) {
 	seed, many := testenv.Seed(t), testenv.Times(t, 1)
 	t.Run("one server", func(t *testing.T) {
-		twoInventories(t, siege{servers: 1, adds: addsOnOne * many, kills: killsOnOne * many, leaders: leadersOnOne * many, seed: seed, limit: time.Duration(many) * 10 * time.Minute})
+		twoInventories(t, siege{servers: 1, errands: errandsOnOne * many, kills: killsOnOne * many, leaders: leadersOnOne * many, seed: seed, limit: time.Duration(many) * 10 * time.Minute})
 	})
 	t.Run("three servers", func(t *testing.T) {
-		twoInventories(t, siege{servers: 3, adds: addsOnThree * many, kills: killsOnThree * many, leaders: leadersOnThree * many, seed: seed, limit: time.Duration(many) * 15 * time.Minute})
+		twoInventories(t, siege{servers: 3, errands: errandsOnThree * many, kills: killsOnThree * many, leaders: leadersOnThree * many, seed: seed, limit: time.Duration(many) * 15 * time.Minute})
 	})
 }
 
 // siege is what a cluster must stand.
 type siege struct {
-	servers, adds, kills, leaders int
-	seed                          uint64
-	limit                         time.Duration
+	servers, errands, kills, leaders int
+	seed                             uint64
+	limit                            time.Duration
 }
 
 func twoInventories(t *testing.T, s siege) {
@@ -44,7 +44,7 @@ func twoInventories(t *testing.T, s siege) {
 	h := newHeads(t, ctx, s.servers)
 	h.describe()
 	w := &workload{heads: h, ctx: ctx, seed: s.seed}
-	w.plan(s.adds)
+	w.plan(s.errands)
 	var killing sync.WaitGroup
 	calm, end := context.WithCancel(ctx)
 	killing.Go(func() { w.killInventories(calm, s.kills) })
@@ -56,6 +56,7 @@ func twoInventories(t *testing.T, s siege) {
 	for _, f := range ledger.Check(h.ledger(), w.answers) {
 		t.Error(f)
 	}
+	w.judgeScript()
 	w.askHistory()
 	if s.servers > 1 { // what the next leader has is the same
 		was := h.ledger()

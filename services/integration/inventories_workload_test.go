@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -29,21 +28,23 @@ func pause(ctx context.Context, d time.Duration) {
 
 // command is one that a client sends until it knows the outcome.
 type command struct {
-	verb string
-	req  proto.Message
-	// drop says that the node is deleted afterwards.
-	drop bool
+	noun, verb string
+	req        proto.Message
+	// gone are the objects that it deletes, as the client knows them.
+	gone []ledger.Object
+	// missing says that what it names may have been renamed or deleted by others.
+	missing bool
 }
 
 // workload is what the clients do, and what they were told.
 type workload struct {
 	*heads
-	ctx      context.Context
-	seed     uint64
-	commands chan command
-	total    int
+	ctx     context.Context
+	seed    uint64
+	errands chan errand
+	total   int
 
-	ended   atomic.Int64 // commands whose outcome is known
+	ended   atomic.Int64 // errands that are done with
 	sent    atomic.Int64
 	unknown atomic.Int64
 	notDone atomic.Int64
@@ -51,47 +52,19 @@ type workload struct {
 	killed  atomic.Int64
 	mu      sync.Mutex
 	answers []ledger.Answer
-}
-
-// plan makes the commands. Most nodes have made-up names; of some, several want
-// the same name, MAC or address, and one may have it.
-func (w *workload) plan(adds int) {
-	w.commands = make(chan command, adds)
-	rnd := rand.New(rand.NewPCG(w.seed, 0))
-	for i := range adds {
-		c, wanted := &inventoryv1.NodeAddRequest{Group: "compute"}, i/40*3+rnd.IntN(3)
-		drop := false
-		switch rnd.IntN(12) {
-		case 0:
-			c.Name = fmt.Sprintf("login%d", wanted)
-		case 1:
-			c.Mac = fmt.Sprintf("52:54:00:00:%02x:%02x", wanted/256, wanted%256)
-		case 2:
-			c.Ip = fmt.Sprintf("10.30.%d.%d", 200+wanted/250, 1+wanted%250)
-		case 3:
-			c.Count = 2 + uint32(rnd.IntN(3))
-		default:
-			drop = rnd.IntN(4) == 0
-		}
-		w.commands <- command{"add", c, drop}
-	}
-	close(w.commands)
-	w.total = adds
+	done    map[string]int // how often a command was done, by noun and verb
+	lines   []string       // what editors were told that they wrote
 }
 
 // run lets all clients work until nothing is left to do.
 func (w *workload) run() {
 	var wg sync.WaitGroup
 	for i := range clients {
-		conn := w.connect()
-		rnd := rand.New(rand.NewPCG(w.seed, uint64(i)+100))
+		c := &client{w, w.connect(), rand.New(rand.NewPCG(w.seed, uint64(i)+100))}
 		wg.Go(func() {
-			for c := range w.commands {
-				a, ok := w.do(conn, rnd, c)
+			for do := range w.errands {
+				do(c)
 				w.ended.Add(1)
-				if ok && c.drop && a.Done {
-					w.do(conn, rnd, command{"delete", &inventoryv1.DeleteRequest{Name: a.Nodes[0].Name}, false})
-				}
 			}
 		})
 	}
@@ -101,70 +74,82 @@ func (w *workload) run() {
 	}
 }
 
-// do sends a command, always with one id, until its outcome is certain.
-func (w *workload) do(conn *bus.Conn, rnd *rand.Rand, c command) (ledger.Answer, bool) {
+// client is one of those who change the inventory at once.
+type client struct {
+	*workload
+	conn *bus.Conn
+	rnd  *rand.Rand
+}
+
+// do sends a command, always with one id, until its outcome is certain, and
+// tells whether it was done.
+func (w *client) do(c command) (ledger.Answer, bool) {
 	a, doubt := ledger.Answer{CommandID: bus.NewID()}, false
 	for w.ctx.Err() == nil {
 		w.sent.Add(1)
-		rep, err := w.send(conn, rnd, a.CommandID, c)
+		rep, err := w.send(a.CommandID, c)
 		if err == nil {
-			a.Done, a.Nodes = true, told(rep)
-			if d, ok := c.req.(*inventoryv1.DeleteRequest); ok {
-				a.Deleted = []string{d.Name}
-			}
-			return w.note(a), true
+			a.Done, a.Objects, a.Deleted = true, told(rep), c.gone
+			return w.note(a, c), true
 		}
 		certain := strings.HasPrefix(err.Error(), "not done")
 		switch kind := fault.KindOf(err); {
-		case kind == fault.Conflict: // for good: what it collides with is never deleted
+		case kind == fault.Conflict, kind == fault.NotFound && c.missing: // decided on all that an earlier try may have done
 			w.refused.Add(1)
-			return w.note(a), true
+			return w.note(a, c), false
 		case kind != fault.Unavailable:
-			w.Errorf("%s %v: %s: %v", c.verb, c.req, kind, err)
+			w.Errorf("%s %s %v: %s: %v", c.noun, c.verb, c.req, kind, err)
 			return a, false
-		case certain && !doubt && rnd.IntN(3) == 0: // believe it and give up
+		case certain && !doubt && w.rnd.IntN(3) == 0: // believe it and give up
 			w.notDone.Add(1)
-			return w.note(a), true
+			return w.note(a, c), false
 		case certain:
 		case strings.HasPrefix(err.Error(), "outcome unknown"), strings.HasPrefix(err.Error(), "done"):
 			w.unknown.Add(1)
 			doubt = true // an earlier one may still be on its way
 		default:
-			w.Errorf("%s %v: the answer tells neither: %v", c.verb, c.req, err)
+			w.Errorf("%s %s %v: the answer tells neither: %v", c.noun, c.verb, c.req, err)
 			return a, false
 		}
-		pause(w.ctx, time.Duration(20+rnd.IntN(200))*time.Millisecond)
+		pause(w.ctx, time.Duration(20+w.rnd.IntN(200))*time.Millisecond)
 	}
 	return a, false
 }
 
 // send sends a command once and does not wait long.
-func (w *workload) send(conn *bus.Conn, rnd *rand.Rand, id string, c command) (*inventoryv1.ChangeReply, error) {
-	ctx, cancel := context.WithTimeout(w.ctx, time.Duration(300+rnd.IntN(4000))*time.Millisecond)
+func (w *client) send(id string, c command) (*inventoryv1.ChangeReply, error) {
+	ctx, cancel := context.WithTimeout(w.ctx, time.Duration(300+w.rnd.IntN(4000))*time.Millisecond)
 	defer cancel()
-	return bus.Request(bus.WithCall(ctx, bus.Call{ID: id, Author: "test"}), conn, subject.Command("inventory", "node", c.verb), c.req, &inventoryv1.ChangeReply{})
+	return bus.Request(bus.WithCall(ctx, bus.Call{ID: id, Author: "test"}), w.conn, subject.Command("inventory", c.noun, c.verb), c.req, &inventoryv1.ChangeReply{})
 }
 
-func (w *workload) note(a ledger.Answer) ledger.Answer {
+func (w *workload) note(a ledger.Answer, c command) ledger.Answer {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.answers = append(w.answers, a)
+	if a.Done {
+		w.done[c.noun+" "+c.verb]++
+	}
 	return a
 }
 
-// told is what a reply tells of nodes.
-func told(rep *inventoryv1.ChangeReply) (nodes []ledger.Node) {
+// told is what a reply tells of nodes and groups.
+func told(rep *inventoryv1.ChangeReply) (all []ledger.Object) {
 	for _, o := range rep.Objects {
-		n := ledger.Node{Name: o.GetNode().GetName()}
+		if g := o.GetGroup(); g != nil {
+			all = append(all, ledger.Object{Noun: "group", Name: g.Name})
+			continue
+		}
+		n := ledger.Object{Noun: "node", Name: o.GetNode().GetName()}
 		for _, a := range o.GetNode().GetAddresses() {
 			n.Addresses = append(n.Addresses, a.Address)
 		}
-		nodes = append(nodes, n)
+		all = append(all, n)
 	}
-	return nodes
+	return all
 }
 
-// moments calls do when random shares of the commands have ended.
+// moments calls do when random shares of the errands have ended.
 func (w *workload) moments(ctx context.Context, stream uint64, count int, do func(rnd *rand.Rand)) {
 	rnd := rand.New(rand.NewPCG(w.seed, stream))
 	var at []int
@@ -228,17 +213,19 @@ func (w *workload) askHistory() {
 	}
 }
 
-// report tells how hard it was, and fails when nothing was put to the test.
+// report tells how hard it was, and fails when something was not put to the test.
 func (w *workload) report() {
-	done := 0
-	for _, a := range w.answers {
-		if a.Done {
-			done++
-		}
-	}
-	w.Logf("%d commands done, %d refused, %d given up as not done; sent %d times, %d without a certain answer; %d processes killed",
-		done, w.refused.Load(), w.notDone.Load(), w.sent.Load(), w.unknown.Load(), w.killed.Load())
-	if done < w.total/2 || w.refused.Load() == 0 || w.unknown.Load() == 0 {
+	w.Logf("done: %v", w.done)
+	w.Logf("%d refused, %d given up as not done; sent %d times, %d without a certain answer; %d processes killed",
+		w.refused.Load(), w.notDone.Load(), w.sent.Load(), w.unknown.Load(), w.killed.Load())
+	if w.refused.Load() == 0 || w.unknown.Load() == 0 {
 		w.Error("too little happened to prove anything")
+	}
+	for _, noun := range []string{"node", "group"} {
+		for _, verb := range []string{"add", "change", "rename", "delete"} {
+			if w.done[noun+" "+verb] == 0 {
+				w.Errorf("no %s %s was done", noun, verb)
+			}
+		}
 	}
 }

@@ -40,7 +40,7 @@ func (b *book) add(ctx context.Context, conn *bus.Conn, count uint32) error {
 	case err == nil:
 		a.Done = true
 		for _, o := range rep.Objects {
-			a.Nodes = append(a.Nodes, ledger.Node{Name: o.GetNode().Name, Addresses: []string{address(o.GetNode())}})
+			a.Objects = append(a.Objects, ledger.Object{Noun: "node", Name: o.GetNode().Name, Addresses: []string{address(o.GetNode())}})
 		}
 	case fault.KindOf(err) != fault.Unavailable:
 		b.t.Errorf("refused as %s: %v", fault.KindOf(err), err)

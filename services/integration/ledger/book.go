@@ -28,11 +28,11 @@ type record struct {
 	}
 }
 
-// entry is a record with what its batch says of nodes.
-type entry struct {
-	nodes   []object
-	deleted []string
-}
+// entry is a record with what its batch says of nodes and groups.
+type entry struct{ written, deleted []Object }
+
+// told are the nouns that answers tell of.
+var told = map[string]bool{"node": true, "group": true}
 
 // book is the inventory as the messages up to now make it.
 type book struct {
@@ -115,6 +115,7 @@ func (b *book) post(batch []Message) {
 	b.enterRecord(batch, e)
 	b.checkNames()
 	b.checkAddresses()
+	b.checkReferences()
 }
 
 // enter puts an object in its place.
@@ -131,8 +132,8 @@ func (b *book) enter(m Message, e *entry) {
 		b.objects[noun] = map[string]object{}
 	}
 	if len(m.Body) == 0 {
-		if old, ok := b.objects[noun][id]; ok && noun == "node" {
-			e.deleted = append(e.deleted, old.Name)
+		if old, ok := b.objects[noun][id]; ok && told[noun] {
+			e.deleted = append(e.deleted, Object{Noun: noun, Name: old.Name})
 		}
 		delete(b.objects[noun], id)
 		return
@@ -145,8 +146,8 @@ func (b *book) enter(m Message, e *entry) {
 	if noun != "rest" && o.ID != id {
 		b.fault(Readable, "%s has id %q", m.Subject, o.ID)
 	}
-	if b.objects[noun][id] = o; noun == "node" {
-		e.nodes = append(e.nodes, o)
+	if b.objects[noun][id] = o; told[noun] {
+		e.written = append(e.written, o.told(noun))
 	}
 }
 
@@ -214,25 +215,21 @@ func (b *book) compare(a Answer) {
 	case !ok:
 		b.fault(Kept, "command %s", a.CommandID)
 	default:
-		var stored []Node
-		for _, n := range e.nodes {
-			stored = append(stored, n.told())
-		}
-		told, was := lines(a.Nodes, a.Deleted), lines(stored, e.deleted)
+		told, was := lines(a.Objects, a.Deleted), lines(e.written, e.deleted)
 		if !slices.Equal(told, was) {
 			b.fault(Told, "command %s was answered with %q, stored is %q", a.CommandID, told, was)
 		}
 	}
 }
 
-// lines writes nodes so that they can be compared in any order.
-func lines(nodes []Node, deleted []string) []string {
+// lines writes objects so that they can be compared in any order.
+func lines(written, deleted []Object) []string {
 	var all []string
-	for _, n := range nodes {
-		all = append(all, fmt.Sprintf("%s %v", n.Name, slices.Sorted(slices.Values(n.Addresses))))
+	for _, o := range written {
+		all = append(all, fmt.Sprintf("%s %s %v", o.Noun, o.Name, slices.Sorted(slices.Values(o.Addresses))))
 	}
-	for _, name := range deleted {
-		all = append(all, "-"+name)
+	for _, o := range deleted {
+		all = append(all, "-"+o.Noun+" "+o.Name)
 	}
 	slices.Sort(all)
 	return all

@@ -12,9 +12,18 @@ type object struct {
 
 	// Of a node.
 	MAC       string
+	GroupID   string `json:"group_id"`
 	Addresses []struct {
+		Interface string
 		NetworkID string `json:"network_id"`
 		Address   string
+	}
+
+	// Of a group.
+	OsimageID  string `json:"osimage_id"`
+	Interfaces []struct {
+		Name       string
+		NetworkIDs []string `json:"network_ids"`
 	}
 
 	// Of a network.
@@ -32,9 +41,9 @@ type object struct {
 	Address   string
 }
 
-// told is a node as a client is told of it.
-func (o object) told() Node {
-	n := Node{Name: o.Name}
+// told is an object as a client is told of it.
+func (o object) told(noun string) Object {
+	n := Object{Noun: noun, Name: o.Name}
 	for _, a := range o.Addresses {
 		n.Addresses = append(n.Addresses, a.Address)
 	}

@@ -52,9 +52,10 @@ func Read(ctx context.Context, js jetstream.JetStream) ([]Message, error) {
 	return all, nil
 }
 
-// Node is what a client was told of a node.
-type Node struct {
-	Name      string
+// Object is what a client was told of a node or a group.
+type Object struct {
+	Noun, Name string
+	// Addresses are those of a node.
 	Addresses []string
 }
 
@@ -64,9 +65,9 @@ type Answer struct {
 	// Done says that the command was answered with success; else it was refused
 	// or answered "not done", to every time that it was sent.
 	Done bool
-	// Nodes are those of the reply, Deleted the names of those that it took away.
-	Nodes   []Node
-	Deleted []string
+	// Objects are the nodes and groups of the reply; of Deleted, which it took away, only noun and name are known.
+	Objects []Object
+	Deleted []Object
 }
 
 // Rule is something that must hold.
@@ -94,11 +95,16 @@ const (
 	FreeToHold Rule = "no node holds an address that is not for nodes"
 	// OneName wants that no name belongs to two objects of a kind.
 	OneName Rule = "no name belongs to two"
+	// Referred wants that what an object refers to is there.
+	Referred Rule = "what an object refers to is there"
+	// Complete wants that nodes have one address in every network of their group's
+	// interfaces, and no others.
+	Complete Rule = "a node has an address in every network of its group"
 	// OneMAC wants that no MAC belongs to two nodes.
 	OneMAC Rule = "no MAC belongs to two nodes"
 	// Kept wants the record of every command that was answered with success.
 	Kept Rule = "what was answered with success is recorded"
-	// Told wants that the answer had the nodes and addresses of the record's batch.
+	// Told wants that the answer had the nodes, addresses and groups of the record's batch.
 	Told Rule = "the answer is what was stored"
 	// Undone wants no record of a command that was answered "not done".
 	Undone Rule = "what was answered \"not done\" has no record"

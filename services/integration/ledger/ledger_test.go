@@ -78,12 +78,27 @@ var (
 	node2    = node("N2", "node002", "52:54:00:00:00:02", "10.0.0.2")
 )
 
+// groupG is a group, memberN a node of it.
+var (
+	groupG  = object{"group.G", `{"id":"G","name":"g","interfaces":[{"name":"BOOTIF","network_ids":["W"]}]}`}
+	memberN = member("N8", "BOOTIF")
+)
+
+// member is a node of group G with addresses for some interfaces.
+func member(id string, interfaces ...string) object {
+	var all []string
+	for i, name := range interfaces {
+		all = append(all, fmt.Sprintf(`{"interface":%q,"network_id":"W","address":"10.0.0.%s%d"}`, name, id[1:], i))
+	}
+	return object{"node." + id, fmt.Sprintf(`{"id":%q,"name":%q,"group_id":"G","addresses":[%s]}`, id, "of-"+id, strings.Join(all, ","))}
+}
+
 func gone(o object) object { return object{o.subject, ""} }
 
 // begun is a stream of a cluster with one node.
 func begun() *stream {
 	s := &stream{}
-	s.batch("init", clusterC, networkW)
+	s.batch("init", clusterC, networkW, groupG, memberN)
 	s.batch("add1", node1)
 	return s
 }
@@ -95,9 +110,9 @@ func TestAGoodStreamHasNoFault(t *testing.T) {
 	s.batch("add4", gone(restOf1), node("N4", "node001", "52:54:00:00:00:01", "10.0.0.1")) // all of it is free again
 	s.batch("swap", node("N4", "node002", "", "10.0.0.2"), node("N2", "node001", "", "10.0.0.1"))
 	answers := []ledger.Answer{
-		{CommandID: "add1", Done: true, Nodes: []ledger.Node{{Name: "node001", Addresses: []string{"10.0.0.1"}}}},
-		{CommandID: "add2", Done: true, Nodes: []ledger.Node{{Name: "node003", Addresses: []string{"10.0.0.3"}}, {Name: "node002", Addresses: []string{"10.0.0.2"}}}},
-		{CommandID: "del1", Done: true, Deleted: []string{"node001"}},
+		{CommandID: "add1", Done: true, Objects: []ledger.Object{{Noun: "node", Name: "node001", Addresses: []string{"10.0.0.1"}}}},
+		{CommandID: "add2", Done: true, Objects: []ledger.Object{{Noun: "node", Name: "node003", Addresses: []string{"10.0.0.3"}}, {Noun: "node", Name: "node002", Addresses: []string{"10.0.0.2"}}}},
+		{CommandID: "del1", Done: true, Deleted: []ledger.Object{{Noun: "node", Name: "node001"}}},
 		{CommandID: "refused"},
 	}
 	for _, f := range ledger.Check(s.messages, answers) {
@@ -204,17 +219,33 @@ func TestEveryFaultIsFound(t *testing.T) {
 		{"an address in no network", ledger.FreeToHold, func(s *stream) { s.batch("gone", gone(networkW)) }, nil},
 		{"a name of two", ledger.OneName, func(s *stream) { s.batch("add2", node("N2", "node001", "")) }, nil},
 		{"a name of two groups", ledger.OneName, func(s *stream) {
-			s.batch("g", object{"group.G", `{"id":"G","name":"g"}`}, object{"group.H", `{"id":"H","name":"g"}`})
+			s.batch("g", object{"group.I", `{"id":"I","name":"i"}`}, object{"group.H", `{"id":"H","name":"i"}`})
 		}, nil},
+		{"a node of no group", ledger.Referred, func(s *stream) { s.batch("del", gone(groupG)) }, nil},
+		{"a group of no image", ledger.Referred, func(s *stream) {
+			s.batch("g", object{"group.H", `{"id":"H","name":"h","osimage_id":"gone"}`})
+		}, nil},
+		{"a group in no network", ledger.Referred, func(s *stream) {
+			s.batch("g", object{"group.H", `{"id":"H","name":"h","interfaces":[{"name":"BOOTIF","network_ids":["gone"]}]}`})
+		}, nil},
+		{"a node without an address of its group", ledger.Complete, func(s *stream) { s.batch("n", member("N9")) }, nil},
+		{"a node with an address of another group", ledger.Complete, func(s *stream) {
+			s.batch("n", member("N9", "BOOTIF", "eth1"))
+		}, nil},
+		{"a group that gets an interface and its nodes do not", ledger.Complete, func(s *stream) {
+			s.batch("g", object{"group.G", `{"id":"G","name":"g","interfaces":[{"name":"BOOTIF","network_ids":["W"]},{"name":"eth1","network_ids":["W"]}]}`})
+		}, nil},
+		{"another group was told", ledger.Told, func(s *stream) { s.batch("g", object{"group.H", `{"id":"H","name":"h"}`}) },
+			[]ledger.Answer{{CommandID: "g", Done: true, Objects: []ledger.Object{{Noun: "group", Name: "other"}}}}},
 		{"a MAC of two", ledger.OneMAC, func(s *stream) { s.batch("add2", node("N2", "node002", "52:54:00:00:00:01")) }, nil},
 		{"no record of what was done", ledger.Kept, nil, []ledger.Answer{{CommandID: "lost", Done: true}}},
 		{"another address was told", ledger.Told, nil, []ledger.Answer{{CommandID: "add1", Done: true,
-			Nodes: []ledger.Node{{Name: "node001", Addresses: []string{"10.0.0.9"}}}}}},
+			Objects: []ledger.Object{{Noun: "node", Name: "node001", Addresses: []string{"10.0.0.9"}}}}}},
 		{"another name was told", ledger.Told, nil, []ledger.Answer{{CommandID: "add1", Done: true,
-			Nodes: []ledger.Node{{Name: "node009", Addresses: []string{"10.0.0.1"}}}}}},
+			Objects: []ledger.Object{{Noun: "node", Name: "node009", Addresses: []string{"10.0.0.1"}}}}}},
 		{"nothing was told", ledger.Told, nil, []ledger.Answer{{CommandID: "add1", Done: true}}},
 		{"told of a deletion that was none", ledger.Told, func(s *stream) { s.batch("add2", node2) },
-			[]ledger.Answer{{CommandID: "add2", Done: true, Nodes: []ledger.Node{{Name: "node002", Addresses: []string{"10.0.0.2"}}}, Deleted: []string{"node001"}}}},
+			[]ledger.Answer{{CommandID: "add2", Done: true, Objects: []ledger.Object{{Noun: "node", Name: "node002", Addresses: []string{"10.0.0.2"}}}, Deleted: []ledger.Object{{Noun: "node", Name: "node001"}}}}},
 		{"done and told otherwise", ledger.Undone, nil, []ledger.Answer{{CommandID: "add1"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
