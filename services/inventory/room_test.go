@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,14 +30,19 @@ type room struct {
 }
 
 func newRoom(t *testing.T) *room {
-	srv := natstest.Start(t)
-	r := &room{t: t, srv: srv, conn: srv.Connect(t, "operator")}
-	r.startInventory(srv.Connect(t, "inventory"))
+	r := emptyRoom(t)
+	r.startInventory(r.srv.Connect(t, "inventory"))
 	return r
 }
 
-// startInventory starts an inventory with a connection of its own.
-func (r *room) startInventory(conn *bus.Conn) {
+// emptyRoom has no inventory yet.
+func emptyRoom(t *testing.T) *room {
+	srv := natstest.Start(t)
+	return &room{t: t, srv: srv, conn: srv.Connect(t, "operator")}
+}
+
+// startInventory starts an inventory with a connection of its own and no state; it ends with the test, or before.
+func (r *room) startInventory(conn *bus.Conn) (stop func()) {
 	r.t.Helper()
 	dir := r.t.TempDir()
 	key := filepath.Join(dir, "secret.key")
@@ -52,20 +58,22 @@ func (r *room) startInventory(conn *bus.Conn) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- task.Run(ctx) }()
-	r.t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			r.t.Error(err)
 		}
 	})
+	r.t.Cleanup(stop)
 	for range 200 { // until the endpoints are there
 		_, err := bus.Request(r.ctx(), r.conn, subject.Command("inventory", "history", "list"), &inventoryv1.HistoryRequest{}, &inventoryv1.HistoryReply{})
 		if err == nil {
-			return
+			return stop
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	r.t.Fatal("the inventory does not answer")
+	return nil
 }
 
 func (r *room) ctx() context.Context {
