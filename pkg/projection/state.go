@@ -95,10 +95,14 @@ func (s *State) openFile() error {
 	return s.adopt(db)
 }
 
+// mapped is how much of the address space a file gets at once, in bytes: whenever it
+// outgrows that, a transaction must copy all that it has changed and wait for readers.
+const mapped = 256 << 20
+
 func openBolt(path string) (db *bolt.DB, err error) {
 	err = guard(func() error {
 		// A list of free pages in the file could be damaged, and pages in use be written over.
-		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
+		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true, InitialMmapSize: mapped})
 		return err
 	})
 	return db, err
