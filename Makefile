@@ -15,11 +15,12 @@ GOBUILD  := $(STATIC) go build -tags '$(TAGS)' -ldflags '-s -w'
 NODES ?= 2
 TEST  ?=
 SOAK  ?= 20
+BENCH ?=
 
 # MACHINES are tests of whole machines that take long, of make test-machines.
 MACHINES = InstalledOnDisks|Drivers|NetworkManagers|Controllers|BringTheNetworkUp|DiscoveryBySwitchPort|SELinuxImage
 
-.PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads test-machines soak demo clean
+.PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads test-machines soak demo bench-inventory clean
 
 all: build
 
@@ -95,6 +96,10 @@ soak: test-heads
 ## demo: a room with a head and NODES machines that boot their image
 demo: packages build
 	bin/luna-demo --nodes $(NODES)
+
+## bench-inventory: what administrators and nodes wait for, with 100, 1,000 and 10,000 nodes; BENCH='-nodes 100' chooses
+bench-inventory: packages build
+	go run -tags '$(TAGS)' ./services/cmd/luna-bench inventory $(BENCH)
 
 clean:
 	rm -rf bin deploy/loaders .tools

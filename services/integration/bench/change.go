@@ -87,7 +87,7 @@ func (s *site) changeOne(ctx context.Context, c *column, k kind, i int) error {
 	var all errgroup.Group
 	for _, one := range sights(p) {
 		all.Go(func() error {
-			if err := until(ctx, one.ask); err != nil {
+			if err := until(ctx, breath, one.ask); err != nil {
 				return fmt.Errorf("%s: %w", one.by, err)
 			}
 			c.add("its "+k.name+" shows: "+one.by, 100*time.Millisecond, time.Since(told))

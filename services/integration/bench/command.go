@@ -51,7 +51,7 @@ func (s *site) add(ctx context.Context, c *column) error {
 		if err != nil {
 			return err
 		}
-		err = until(ctx, func() error { return p.name(first.Name+".cluster", first.Addresses[0].Address) })
+		err = until(ctx, breath, func() error { return p.name(first.Name+".cluster", first.Addresses[0].Address) })
 		p.close()
 		if err != nil {
 			return fmt.Errorf("DNS: %w", err)

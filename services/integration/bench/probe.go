@@ -20,8 +20,9 @@ const (
 	patience = 250 * time.Millisecond
 	// limit is how long a change may take until it shows; then something is broken.
 	limit = 30 * time.Second
-	// breath is how long a client waits before it asks again.
-	breath = time.Millisecond
+	// breath is how long a client waits before it asks again, and look how long one
+	// that must not keep a service from its work.
+	breath, look = time.Millisecond, 10 * time.Millisecond
 )
 
 // probes are a machine's clients, on the client's card. Each asks once and says
@@ -122,7 +123,7 @@ func (p *probes) script(ctx context.Context, word string) error {
 }
 
 // until asks again and again until the answer is right.
-func until(ctx context.Context, ask func() error) error {
+func until(ctx context.Context, pause time.Duration, ask func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
@@ -133,7 +134,7 @@ func until(ctx context.Context, ask func() error) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("not within %s: %w", limit, err)
-		case <-time.After(breath):
+		case <-time.After(pause):
 		}
 	}
 }

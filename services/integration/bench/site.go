@@ -176,7 +176,7 @@ func (s *site) start(ctx context.Context, _ *column) error {
 		return err
 	}
 	defer p.close()
-	return until(ctx, func() error { return p.script(ctx, "luna.node="+s.names[1]) })
+	return until(ctx, breath, func() error { return p.script(ctx, "luna.node="+s.names[1]) })
 }
 
 // ready waits until services show what the bus has now. The torrent seeder does not seed here, since what nodes boot
@@ -190,7 +190,7 @@ func (s *site) ready(ctx context.Context, names ...string) error {
 	}
 	last := stream.CachedInfo().State.LastSeq
 	for _, name := range names {
-		err := until(ctx, func() error {
+		err := until(ctx, look, func() error {
 			r, err := s.head.Ready(ctx, name)
 			if err == nil && !(r.Follows(last) && (r.Ready || name == "torrent-seeder")) {
 				err = fmt.Errorf("%s is not ready: %+v", name, r)

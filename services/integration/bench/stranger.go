@@ -38,7 +38,7 @@ func (s *site) strangers(ctx context.Context, c *column) error {
 		{"curl", []string{"-sS", "--max-time", "10", script}, "luna.ip=" + address + "/16 ", ""},
 		{"dhclient", dhclient, "fixed-address " + address + ";", leases},
 	} {
-		err := until(ctx, func() error { return s.ask(ctx, one.program, one.args, one.want, one.read) })
+		err := until(ctx, look, func() error { return s.ask(ctx, one.program, one.args, one.want, one.read) })
 		if err != nil {
 			return err
 		}
