@@ -148,13 +148,12 @@ func (s *site) fill(ctx context.Context, _ *column) error {
 			}
 		}
 		for i := range s.opt.Groups {
-			group := s.groupName(i)
-			if _, _, err := s.do(ctx, "group", "change", &inventoryv1.GroupChangeRequest{Name: group, Comment: note}); err != nil {
+			if _, _, err := s.do(ctx, "group", "change", &inventoryv1.GroupChangeRequest{Name: s.groupName(i), Comment: note}); err != nil {
 				return err
 			}
-			if _, _, err := s.do(ctx, "node", "change", &inventoryv1.NodeChangeRequest{Of: group, Comment: note}); err != nil {
-				return err
-			}
+		}
+		if _, _, err := s.do(ctx, "node", "change", &inventoryv1.NodeChangeRequest{All: true, Comment: note}); err != nil {
+			return err
 		}
 	}
 	return nil
