@@ -36,7 +36,7 @@ func Inventory(ctx context.Context, opt Options) error {
 	table := newTable(opt)
 	for _, nodes := range opt.Sizes {
 		if err := measure(ctx, opt, nodes, table); err != nil {
-			return fmt.Errorf("with %d nodes: %w", nodes, err)
+			return errors.Join(fmt.Errorf("with %d nodes: %w", nodes, err), table.write(opt.Out))
 		}
 	}
 	return table.write(opt.Out)
@@ -54,7 +54,12 @@ func measure(ctx context.Context, opt Options, nodes int, t *table) (err error) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(s.crashed(), err, s.close()) }()
+	defer func() {
+		if ctx.Err() == nil { // else the room is closed already
+			err = errors.Join(s.crashed(), err)
+		}
+		err = errors.Join(err, s.close())
+	}()
 	for _, part := range []struct {
 		what string
 		do   func(context.Context, *column) error

@@ -85,16 +85,24 @@ func (s *site) changeOne(ctx context.Context, c *column, k kind, i int) error {
 	told := time.Now()
 	c.add("change one node: the command", 0, took)
 	var all errgroup.Group
-	for _, one := range sights(p) {
+	places := sights(p)
+	seen := make([]time.Duration, len(places))
+	for n, one := range places {
 		all.Go(func() error {
 			if err := until(ctx, breath, one.ask); err != nil {
 				return fmt.Errorf("%s: %w", one.by, err)
 			}
-			c.add("its "+k.name+" shows: "+one.by, 100*time.Millisecond, time.Since(told))
+			seen[n] = time.Since(told)
 			return nil
 		})
 	}
-	return all.Wait()
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	for n, one := range places {
+		c.add("its "+k.name+" shows: "+one.by, 100*time.Millisecond, seen[n])
+	}
+	return nil
 }
 
 // nextAddress returns one that nobody has had yet.

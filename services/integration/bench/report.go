@@ -65,6 +65,9 @@ func share(times []time.Duration, percent int) time.Duration {
 
 // write writes what was measured, where and how.
 func (t *table) write(out io.Writer) error {
+	if len(t.figures) == 0 {
+		return nil
+	}
 	fmt.Fprintf(out, "\n%s\n\n", t.machine())
 	w := pretty.NewWriter()
 	w.SetStyle(pretty.StyleLight)
