@@ -30,14 +30,24 @@ func (l *Lab) Steps(ctx context.Context, node string) (*bootscriptv1.BootShowRep
 // WaitUp waits until the installed system of a node has reached multi-user, by
 // ssh; the initrd answers ssh too, with nothing that could say so.
 func (l *Lab) WaitUp(ctx context.Context, address string) error {
+	return l.waitFor(ctx, address, "systemctl is-active multi-user.target", func(out string) bool { return out == "active" }, "reached multi-user")
+}
+
+// WaitService waits until a node is in service mode and lets one in.
+func (l *Lab) WaitService(ctx context.Context, address string) error {
+	return l.waitFor(ctx, address, "cat /proc/cmdline", func(out string) bool { return strings.Contains(out, "luna.service=1") }, "come to service mode")
+}
+
+// waitFor asks a node by ssh again and again.
+func (l *Lab) waitFor(ctx context.Context, address, command string, good func(out string) bool, what string) error {
 	for {
-		out, err := l.SSH(ctx, address, "systemctl is-active multi-user.target")
-		if err == nil && strings.TrimSpace(out) == "active" {
+		out, err := l.SSH(ctx, address, command)
+		if err == nil && good(strings.TrimSpace(out)) {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s has not reached multi-user: %w", address, err)
+			return fmt.Errorf("%s has not %s: %w", address, what, err)
 		case <-time.After(time.Second):
 		}
 	}
