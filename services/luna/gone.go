@@ -39,11 +39,11 @@ func noteFlags(cmd *cobra.Command, flags []gone) func(a *app) bool {
 
 // anyField tells whether a flag was given that says something of the object.
 func anyField(cmd *cobra.Command, v verb) bool {
-	none := map[string]bool{}
+	none := map[string]bool{"name": true, "dry_run": true}
 	for _, g := range v.gone {
 		none[g.name] = true
 	}
 	any := len(v.gone) == 0 || v.verb != "change"
-	cmd.LocalNonPersistentFlags().Visit(func(f *pflag.Flag) { any = any || !none[f.Name] && f.Name != "name" })
+	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { any = any || f.Changed && !none[f.Name] })
 	return any
 }

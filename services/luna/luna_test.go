@@ -112,6 +112,7 @@ func start(t *testing.T, env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	env.Values["deps"] = deps
 	env.Values["bootscript"], env.Values["operator"] = connect("bootscript"), connect("operator")
 	env.Values["boots"] = func() error {
 		// On an address of its own, where no other test has the boot service's port.
@@ -149,9 +150,14 @@ func runAll(t *testing.T, env *testscript.Env, tasks ...run.Task) error {
 // fakeTree is a directory that looks like an image with a kernel.
 func fakeTree(t *testing.T) string {
 	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"boot/vmlinuz-6.1.0-1-amd64": "kernel", "lib/modules/6.1.0-1-amd64/modules.dep": "",
-	} {
+	plant(t, dir, "6.1.0-1-amd64")
+	return dir
+}
+
+// plant makes a directory look like an image with a kernel.
+func plant(t *testing.T, dir, version string) {
+	t.Helper()
+	for name, text := range map[string]string{"boot/vmlinuz-" + version: "kernel", "lib/modules/" + version + "/modules.dep": ""} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -160,5 +166,4 @@ func fakeTree(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	return dir
 }

@@ -1,6 +1,7 @@
 package luna
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -119,7 +120,7 @@ func (a *app) printChange(noun catalog.Noun, rep *inventoryv1.ChangeReply) error
 		return nil
 	}
 	if rep.Revision == 0 {
-		fmt.Fprintln(a.out, "nothing to change: it is so already")
+		fmt.Fprintln(a.out, "nothing to change:", cmp.Or(strings.Join(rep.Notes, "; "), "it is so already"))
 		return nil
 	}
 	shown := 0

@@ -7,17 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/catalog"
@@ -108,42 +104,6 @@ func (a *app) root() *cobra.Command {
 		a.bootCommand(), a.discoverCommand(), a.leaseCommand(), a.historyCommand(), a.undoCommand(), a.jobCommand(), a.swarmCommand(),
 		a.powerCommand(), a.exportCommand(), a.importCommand(), a.backupCommand(), a.restoreCommand())
 	return root
-}
-
-// abbreviations are short forms that users of the original type.
-var abbreviations = map[string]string{"pre": "prescript", "part": "partscript", "post": "postscript",
-	"sn": "setnet", "dn": "delnet", "ti": "torrent_if", "nn": "newname", "sb": "setupbmc", "sv": "service"}
-
-// modern spells what the parser of the original took and this one does not:
-// -bn, and the two values of a node's -i IF IP.
-func modern(args []string) []string {
-	out := slices.Clone(args)
-	if len(out) > 1 && out[0] == string(catalog.Osimage) && out[1] == "chroot" {
-		return out // its words may be another program's
-	}
-	for i, arg := range out {
-		if arg == "-bn" {
-			out[i] = "--bmcnetwork"
-		}
-	}
-	if len(out) < 2 || out[0] != string(catalog.Node) || out[1] != "change" {
-		return out
-	}
-	for i := 2; i+2 < len(out); i++ {
-		if _, err := netip.ParseAddr(out[i+2]); err == nil && (out[i] == "-i" || out[i] == "--interface") {
-			return slices.Insert(out, i+2, "--ip")
-		}
-	}
-	return out
-}
-
-// normalize makes - and _ the same in flag names and spells abbreviations out.
-func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-	name = strings.ReplaceAll(name, "-", "_")
-	if full, ok := abbreviations[name]; ok {
-		name = full
-	}
-	return pflag.NormalizedName(name)
 }
 
 func env(name, fallback string) string {

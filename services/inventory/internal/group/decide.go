@@ -122,6 +122,9 @@ func Change(d *change.Draft, r *inventoryv1.GroupChangeRequest) error {
 		return err
 	}
 	if proto.Equal(g, mustGroup(d, g.Id)) && d.Empty() {
+		if r.InterfaceAdd {
+			d.Note("interface %s is already there", r.Interface)
+		}
 		return nil
 	}
 	d.Put(g.Id, g)
