@@ -18,6 +18,21 @@ type field struct {
 	usage             string
 }
 
+// What is noted of a flag beside its usage.
+const (
+	sets    = "luna-sets"    // the full name of the field that it sets
+	instead = "luna-instead" // what is in the place of a flag that does nothing
+)
+
+// note keeps a fact of a command's flag, of which the table of flags is made.
+func note(cmd *cobra.Command, flag, what, text string) {
+	f := cmd.Flags().Lookup(flag)
+	if f.Annotations == nil {
+		f.Annotations = map[string][]string{}
+	}
+	f.Annotations[what] = []string{text}
+}
+
 // bound is a flag on a command and the field that it sets.
 type bound struct {
 	desc  protoreflect.FieldDescriptor
@@ -92,6 +107,7 @@ func bind(cmd *cobra.Command, req proto.Message, fields []field) []bound {
 		}
 		v := &fieldValue{kind: d.Kind()}
 		cmd.Flags().VarP(v, f.name, f.short, f.usage)
+		note(cmd, f.name, sets, string(d.FullName()))
 		all = append(all, bound{d, f.name, v})
 	}
 	return all

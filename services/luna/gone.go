@@ -24,6 +24,7 @@ func noteFlags(cmd *cobra.Command, flags []gone) func(a *app) bool {
 		} else {
 			cmd.Flags().String(g.name, "", "taken, and does nothing: "+g.note)
 		}
+		note(cmd, g.name, instead, g.note)
 	}
 	return func(a *app) bool {
 		said := false

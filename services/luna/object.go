@@ -58,7 +58,7 @@ func (a *app) changing(v verb) *cobra.Command {
 		cmd.Args = cobra.NoArgs
 	}
 	flags := bind(cmd, v.request, v.fields)
-	texts := a.bindTexts(cmd, v.noun, v.texts)
+	texts := a.bindTexts(cmd, v.noun, v.request, v.texts)
 	notes := noteFlags(cmd, v.gone)
 	dry := cmd.Flags().Bool("dry_run", false, "only tell what would be changed, and what nodes would be answered differently")
 	var more func(context.Context, proto.Message) error

@@ -1,6 +1,8 @@
 package luna
 
 import (
+	"flag"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -13,44 +15,123 @@ import (
 // later are verbs that this command line does not have yet.
 var later = map[string]bool{"osimage grab": true}
 
-// TestFlagsOfTheOriginal looks for every flag of the original's command line,
-// in all its spellings and with a value or without one.
-func TestFlagsOfTheOriginal(t *testing.T) {
+var update = flag.Bool("update", false, "write FLAGS.md anew")
+
+// original is a line of the original's list of flags.
+type original struct{ noun, verb, flag, takes string }
+
+// originals reads the list of the original's verbs and flags.
+func originals(t *testing.T) []original {
+	t.Helper()
 	data, err := os.ReadFile("testdata/original-flags.tsv")
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &app{in: strings.NewReader(""), out: io.Discard, err: io.Discard}
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")[1:]
-	for _, line := range lines {
+	var all []original
+	for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n")[1:] {
 		columns := append(strings.Split(line, "\t"), "", "")
-		noun, verb, flag, takes := columns[0], columns[1], columns[2], columns[3]
-		if later[noun+" "+verb] {
+		all = append(all, original{columns[0], columns[1], columns[2], columns[3]})
+	}
+	if len(all) < 200 {
+		t.Fatalf("only %d flags", len(all))
+	}
+	return all
+}
+
+// TestFlagsOfTheOriginal looks for every flag of the original's command line,
+// in all its spellings and with a value or without one.
+func TestFlagsOfTheOriginal(t *testing.T) {
+	for _, o := range originals(t) {
+		cmd := command(o)
+		if later[o.noun+" "+o.verb] {
+			if cmd != nil {
+				t.Errorf("%s %s is there: it is late no more", o.noun, o.verb)
+			}
 			continue
 		}
-		cmd, _, err := a.root().Find([]string{noun, verb})
-		if err != nil || cmd.Name() != verb {
-			t.Errorf("no %s %s: %v", noun, verb, err)
+		if cmd == nil {
+			t.Errorf("no %s %s", o.noun, o.verb)
 			continue
 		}
-		for _, spelling := range strings.Fields(flag) {
+		for _, spelling := range strings.Fields(o.flag) {
 			if spelling[0] == '<' {
 				continue // the name as the first word
 			}
-			f := lookUp(cmd, noun, verb, spelling)
+			f := lookUp(cmd, o.noun, o.verb, spelling)
 			switch {
 			case f == nil:
-				t.Errorf("%s %s has no %s", noun, verb, spelling)
-			case takes == "switch" && f.NoOptDefVal == "":
-				t.Errorf("%s %s %s wants a value", noun, verb, spelling)
-			case (takes == "text" || takes == "int") && f.NoOptDefVal != "":
-				t.Errorf("%s %s %s takes no value", noun, verb, spelling)
+				t.Errorf("%s %s has no %s", o.noun, o.verb, spelling)
+			case o.takes == "switch" && f.NoOptDefVal == "":
+				t.Errorf("%s %s %s wants a value", o.noun, o.verb, spelling)
+			case (o.takes == "text" || o.takes == "int") && f.NoOptDefVal != "":
+				t.Errorf("%s %s %s takes no value", o.noun, o.verb, spelling)
 			}
 		}
 	}
-	if len(lines) < 200 {
-		t.Errorf("only %d flags", len(lines))
+}
+
+// TestFlagTable compares FLAGS.md with what the flags of the command line do;
+// -update writes it anew.
+func TestFlagTable(t *testing.T) {
+	table := "# The flags of the original\n\nWhat each flag of Luna 1.2 does here; `TestFlagTable -update` writes this page from the command line itself.\n" +
+		"A field in brackets is what the flag sets in the request.\n\n| command | flag | here |\n|---|---|---|\n"
+	for _, o := range originals(t) {
+		table += fmt.Sprintf("| `%s %s` | %s | %s |\n", o.noun, o.verb, code(o.flag), meaning(o))
 	}
+	if *update {
+		if err := os.WriteFile("FLAGS.md", []byte(table), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, err := os.ReadFile("FLAGS.md")
+	if err != nil || string(kept) != table {
+		t.Errorf("FLAGS.md is not what the command line does (%v): run this test with -update", err)
+	}
+}
+
+// meaning tells what a flag of the original does here.
+func meaning(o original) string {
+	cmd := command(o)
+	switch {
+	case cmd == nil:
+		return "is not there yet"
+	case o.flag == "":
+		return cmd.Short
+	case o.flag[0] == '<':
+		return "the same; `--name`/`-n` says it too"
+	}
+	f := lookUp(cmd, o.noun, o.verb, strings.Fields(o.flag)[0])
+	if f == nil {
+		return "is not there"
+	}
+	if note := f.Annotations[instead]; note != nil {
+		return "nothing: " + note[0]
+	}
+	text := strings.ReplaceAll(strings.ReplaceAll(f.Usage, "`", ""), "|", "\\|")
+	if field := f.Annotations[sets]; field != nil {
+		parts := strings.Split(field[0], ".")
+		text += " (`" + strings.Join(parts[len(parts)-2:], ".") + "`)"
+	}
+	return text
+}
+
+// code writes each spelling of a flag as code.
+func code(spellings string) string {
+	var all []string
+	for _, s := range strings.Fields(spellings) {
+		all = append(all, "`"+s+"`")
+	}
+	return strings.Join(all, " ")
+}
+
+// command finds the command of a verb; nil when there is none.
+func command(o original) *cobra.Command {
+	a := &app{in: strings.NewReader(""), out: io.Discard, err: io.Discard}
+	cmd, _, err := a.root().Find([]string{o.noun, o.verb})
+	if err != nil || cmd.Name() != o.verb {
+		return nil
+	}
+	return cmd
 }
 
 // lookUp finds a flag as the command line does.

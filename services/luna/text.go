@@ -24,11 +24,12 @@ var comment = longText{"comment", "C", "free text: edit it, or read it from a pi
 var said = field{name: "comment", short: "C", usage: "free text"}
 
 // bindTexts puts the flags of texts on a command, and returns what fills them in.
-func (a *app) bindTexts(cmd *cobra.Command, noun catalog.Noun, texts []longText) func(ctx context.Context, req proto.Message) error {
+func (a *app) bindTexts(cmd *cobra.Command, noun catalog.Noun, req proto.Message, texts []longText) func(ctx context.Context, req proto.Message) error {
 	values := make([]*string, len(texts))
 	for i, t := range texts {
 		values[i] = cmd.Flags().StringP(t.name, t.short, "", t.usage)
 		cmd.Flags().Lookup(t.name).NoOptDefVal = editing
+		note(cmd, t.name, sets, string(req.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(t.name)).FullName()))
 	}
 	return func(ctx context.Context, req proto.Message) error {
 		for i, t := range texts {
