@@ -139,7 +139,7 @@ func changing(d *change.Decider) []bus.Endpoint {
 }
 
 func reading(r *read.Reader) []bus.Endpoint {
-	all := []bus.Endpoint{bus.Handle("history", "list", r.History), bus.Handle(string(catalog.Node), "explain", r.Explain)}
+	all := []bus.Endpoint{bus.Handle("history", "list", r.History), bus.Handle("history", "diff", r.Diff), bus.Handle(string(catalog.Node), "explain", r.Explain)}
 	for _, noun := range []catalog.Noun{catalog.Cluster, catalog.Network, catalog.Osimage, catalog.Bmcsetup, catalog.Switch, catalog.Otherdev, catalog.Group, catalog.Node} {
 		all = append(all, bus.Handle(string(noun), "show", r.Show(noun)))
 		if noun != catalog.Cluster {

@@ -1197,6 +1197,272 @@ func (x *ChangeAt) GetChange() *Change {
 	return nil
 }
 
+// DiffRequest asks what changed: by one change, when only its revision or
+// command id is set, or from the one revision up to the other.
+type DiffRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Revision  uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	CommandId string                 `protobuf:"bytes,2,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// A later revision; 0 asks for the one change.
+	To            uint64 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffRequest) Reset() {
+	*x = DiffRequest{}
+	mi := &file_inventory_v1_change_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffRequest) ProtoMessage() {}
+
+func (x *DiffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_change_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
+func (*DiffRequest) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DiffRequest) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *DiffRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+type DiffReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is compared: the inventory right after these revisions.
+	From    uint64        `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	To      uint64        `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	Objects []*ObjectDiff `protobuf:"bytes,3,rep,name=objects,proto3" json:"objects,omitempty"`
+	// How many objects more there are than an answer holds.
+	More          uint32 `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffReply) Reset() {
+	*x = DiffReply{}
+	mi := &file_inventory_v1_change_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffReply) ProtoMessage() {}
+
+func (x *DiffReply) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_change_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffReply.ProtoReflect.Descriptor instead.
+func (*DiffReply) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DiffReply) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *DiffReply) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *DiffReply) GetObjects() []*ObjectDiff {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+func (x *DiffReply) GetMore() uint32 {
+	if x != nil {
+		return x.More
+	}
+	return 0
+}
+
+// ObjectDiff is how one object became different.
+type ObjectDiff struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Noun  string                 `protobuf:"bytes,1,opt,name=noun,proto3" json:"noun,omitempty"`
+	// Its name afterwards, or that which a deleted one had.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// added, changed, deleted, or lost when the bus keeps it no more as it was.
+	What          string       `protobuf:"bytes,3,opt,name=what,proto3" json:"what,omitempty"`
+	Fields        []*FieldDiff `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObjectDiff) Reset() {
+	*x = ObjectDiff{}
+	mi := &file_inventory_v1_change_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObjectDiff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObjectDiff) ProtoMessage() {}
+
+func (x *ObjectDiff) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_change_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObjectDiff.ProtoReflect.Descriptor instead.
+func (*ObjectDiff) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ObjectDiff) GetNoun() string {
+	if x != nil {
+		return x.Noun
+	}
+	return ""
+}
+
+func (x *ObjectDiff) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ObjectDiff) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *ObjectDiff) GetFields() []*FieldDiff {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// FieldDiff is how one field became different, with names in place of ids and *** in that of secrets.
+type FieldDiff struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Field string                 `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// Not set when the field was not.
+	Before        *string `protobuf:"bytes,2,opt,name=before,proto3,oneof" json:"before,omitempty"`
+	After         *string `protobuf:"bytes,3,opt,name=after,proto3,oneof" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldDiff) Reset() {
+	*x = FieldDiff{}
+	mi := &file_inventory_v1_change_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldDiff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldDiff) ProtoMessage() {}
+
+func (x *FieldDiff) ProtoReflect() protoreflect.Message {
+	mi := &file_inventory_v1_change_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldDiff.ProtoReflect.Descriptor instead.
+func (*FieldDiff) Descriptor() ([]byte, []int) {
+	return file_inventory_v1_change_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *FieldDiff) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *FieldDiff) GetBefore() string {
+	if x != nil && x.Before != nil {
+		return *x.Before
+	}
+	return ""
+}
+
+func (x *FieldDiff) GetAfter() string {
+	if x != nil && x.After != nil {
+		return *x.After
+	}
+	return ""
+}
+
 var File_inventory_v1_change_proto protoreflect.FileDescriptor
 
 const file_inventory_v1_change_proto_rawDesc = "" +
@@ -1300,7 +1566,29 @@ const file_inventory_v1_change_proto_rawDesc = "" +
 	"\achanges\x18\x01 \x03(\v2\x16.inventory.v1.ChangeAtR\achanges\"T\n" +
 	"\bChangeAt\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12,\n" +
-	"\x06change\x18\x02 \x01(\v2\x14.inventory.v1.ChangeR\x06changeB\xa9\x01\n" +
+	"\x06change\x18\x02 \x01(\v2\x14.inventory.v1.ChangeR\x06change\"X\n" +
+	"\vDiffRequest\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x02 \x01(\tR\tcommandId\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\x04R\x02to\"w\n" +
+	"\tDiffReply\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\x122\n" +
+	"\aobjects\x18\x03 \x03(\v2\x18.inventory.v1.ObjectDiffR\aobjects\x12\x12\n" +
+	"\x04more\x18\x04 \x01(\rR\x04more\"y\n" +
+	"\n" +
+	"ObjectDiff\x12\x12\n" +
+	"\x04noun\x18\x01 \x01(\tR\x04noun\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04what\x18\x03 \x01(\tR\x04what\x12/\n" +
+	"\x06fields\x18\x04 \x03(\v2\x17.inventory.v1.FieldDiffR\x06fields\"n\n" +
+	"\tFieldDiff\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x1b\n" +
+	"\x06before\x18\x02 \x01(\tH\x00R\x06before\x88\x01\x01\x12\x19\n" +
+	"\x05after\x18\x03 \x01(\tH\x01R\x05after\x88\x01\x01B\t\n" +
+	"\a_beforeB\b\n" +
+	"\x06_afterB\xa9\x01\n" +
 	"\x10com.inventory.v1B\vChangeProtoP\x01Z7github.com/luna-hpc/luna/proto/inventory/v1;inventoryv1\xa2\x02\x03IXX\xaa\x02\fInventory.V1\xca\x02\fInventory\\V1\xe2\x02\x18Inventory\\V1\\GPBMetadata\xea\x02\rInventory::V1b\x06proto3"
 
 var (
@@ -1315,7 +1603,7 @@ func file_inventory_v1_change_proto_rawDescGZIP() []byte {
 	return file_inventory_v1_change_proto_rawDescData
 }
 
-var file_inventory_v1_change_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_inventory_v1_change_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_inventory_v1_change_proto_goTypes = []any{
 	(*Object)(nil),         // 0: inventory.v1.Object
 	(*Change)(nil),         // 1: inventory.v1.Change
@@ -1333,45 +1621,51 @@ var file_inventory_v1_change_proto_goTypes = []any{
 	(*UndoRequest)(nil),    // 13: inventory.v1.UndoRequest
 	(*HistoryReply)(nil),   // 14: inventory.v1.HistoryReply
 	(*ChangeAt)(nil),       // 15: inventory.v1.ChangeAt
-	nil,                    // 16: inventory.v1.ChangeReply.NamesEntry
-	nil,                    // 17: inventory.v1.ShowReply.NamesEntry
-	nil,                    // 18: inventory.v1.ListReply.NamesEntry
-	(*Cluster)(nil),        // 19: inventory.v1.Cluster
-	(*Network)(nil),        // 20: inventory.v1.Network
-	(*Osimage)(nil),        // 21: inventory.v1.Osimage
-	(*Group)(nil),          // 22: inventory.v1.Group
-	(*Node)(nil),           // 23: inventory.v1.Node
-	(*Rest)(nil),           // 24: inventory.v1.Rest
-	(*Bmcsetup)(nil),       // 25: inventory.v1.Bmcsetup
-	(*Switch)(nil),         // 26: inventory.v1.Switch
-	(*Otherdev)(nil),       // 27: inventory.v1.Otherdev
+	(*DiffRequest)(nil),    // 16: inventory.v1.DiffRequest
+	(*DiffReply)(nil),      // 17: inventory.v1.DiffReply
+	(*ObjectDiff)(nil),     // 18: inventory.v1.ObjectDiff
+	(*FieldDiff)(nil),      // 19: inventory.v1.FieldDiff
+	nil,                    // 20: inventory.v1.ChangeReply.NamesEntry
+	nil,                    // 21: inventory.v1.ShowReply.NamesEntry
+	nil,                    // 22: inventory.v1.ListReply.NamesEntry
+	(*Cluster)(nil),        // 23: inventory.v1.Cluster
+	(*Network)(nil),        // 24: inventory.v1.Network
+	(*Osimage)(nil),        // 25: inventory.v1.Osimage
+	(*Group)(nil),          // 26: inventory.v1.Group
+	(*Node)(nil),           // 27: inventory.v1.Node
+	(*Rest)(nil),           // 28: inventory.v1.Rest
+	(*Bmcsetup)(nil),       // 29: inventory.v1.Bmcsetup
+	(*Switch)(nil),         // 30: inventory.v1.Switch
+	(*Otherdev)(nil),       // 31: inventory.v1.Otherdev
 }
 var file_inventory_v1_change_proto_depIdxs = []int32{
-	19, // 0: inventory.v1.Object.cluster:type_name -> inventory.v1.Cluster
-	20, // 1: inventory.v1.Object.network:type_name -> inventory.v1.Network
-	21, // 2: inventory.v1.Object.osimage:type_name -> inventory.v1.Osimage
-	22, // 3: inventory.v1.Object.group:type_name -> inventory.v1.Group
-	23, // 4: inventory.v1.Object.node:type_name -> inventory.v1.Node
-	24, // 5: inventory.v1.Object.rest:type_name -> inventory.v1.Rest
-	25, // 6: inventory.v1.Object.bmcsetup:type_name -> inventory.v1.Bmcsetup
-	26, // 7: inventory.v1.Object.switch:type_name -> inventory.v1.Switch
-	27, // 8: inventory.v1.Object.otherdev:type_name -> inventory.v1.Otherdev
+	23, // 0: inventory.v1.Object.cluster:type_name -> inventory.v1.Cluster
+	24, // 1: inventory.v1.Object.network:type_name -> inventory.v1.Network
+	25, // 2: inventory.v1.Object.osimage:type_name -> inventory.v1.Osimage
+	26, // 3: inventory.v1.Object.group:type_name -> inventory.v1.Group
+	27, // 4: inventory.v1.Object.node:type_name -> inventory.v1.Node
+	28, // 5: inventory.v1.Object.rest:type_name -> inventory.v1.Rest
+	29, // 6: inventory.v1.Object.bmcsetup:type_name -> inventory.v1.Bmcsetup
+	30, // 7: inventory.v1.Object.switch:type_name -> inventory.v1.Switch
+	31, // 8: inventory.v1.Object.otherdev:type_name -> inventory.v1.Otherdev
 	2,  // 9: inventory.v1.Change.touched:type_name -> inventory.v1.Touch
 	0,  // 10: inventory.v1.ChangeReply.objects:type_name -> inventory.v1.Object
-	16, // 11: inventory.v1.ChangeReply.names:type_name -> inventory.v1.ChangeReply.NamesEntry
+	20, // 11: inventory.v1.ChangeReply.names:type_name -> inventory.v1.ChangeReply.NamesEntry
 	2,  // 12: inventory.v1.ChangeReply.touched:type_name -> inventory.v1.Touch
 	4,  // 13: inventory.v1.ChangeReply.effects:type_name -> inventory.v1.Effect
 	0,  // 14: inventory.v1.ShowReply.object:type_name -> inventory.v1.Object
-	17, // 15: inventory.v1.ShowReply.names:type_name -> inventory.v1.ShowReply.NamesEntry
+	21, // 15: inventory.v1.ShowReply.names:type_name -> inventory.v1.ShowReply.NamesEntry
 	0,  // 16: inventory.v1.ListReply.objects:type_name -> inventory.v1.Object
-	18, // 17: inventory.v1.ListReply.names:type_name -> inventory.v1.ListReply.NamesEntry
+	22, // 17: inventory.v1.ListReply.names:type_name -> inventory.v1.ListReply.NamesEntry
 	15, // 18: inventory.v1.HistoryReply.changes:type_name -> inventory.v1.ChangeAt
 	1,  // 19: inventory.v1.ChangeAt.change:type_name -> inventory.v1.Change
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	18, // 20: inventory.v1.DiffReply.objects:type_name -> inventory.v1.ObjectDiff
+	19, // 21: inventory.v1.ObjectDiff.fields:type_name -> inventory.v1.FieldDiff
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_inventory_v1_change_proto_init() }
@@ -1398,13 +1692,14 @@ func file_inventory_v1_change_proto_init() {
 		(*Object_Switch)(nil),
 		(*Object_Otherdev)(nil),
 	}
+	file_inventory_v1_change_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_inventory_v1_change_proto_rawDesc), len(file_inventory_v1_change_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

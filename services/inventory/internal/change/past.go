@@ -50,15 +50,19 @@ func (d *Decider) Find(ctx context.Context, revision uint64, commandID string) (
 }
 
 // Past returns the objects that a change touched as they were before it, by
-// their subjects; those that were not there are left out.
+// their subjects; those that were not there are nil.
 func (d *Decider) Past(ctx context.Context, c *inventoryv1.ChangeAt) (map[string]proto.Message, error) {
+	return d.At(ctx, c.Change.Touched, c.Revision-uint64(len(c.Change.Touched))-1)
+}
+
+// At returns objects as they were at a revision, by their subjects; those that
+// were deleted then are nil, and those that the stream has nothing of are left out.
+func (d *Decider) At(ctx context.Context, touched []*inventoryv1.Touch, revision uint64) (map[string]proto.Message, error) {
 	past := map[string]proto.Message{}
-	touched := c.Change.Touched
-	upTo := c.Revision - uint64(len(touched)) - 1
-	for len(touched) > 0 && upTo > 0 {
+	for len(touched) > 0 && revision > 0 {
 		n := min(len(touched), batch)
-		if err := d.past(ctx, touched[:n], upTo, past); err != nil {
-			return nil, fault.Unavailablef("what was before revision %d cannot be read: %w", c.Revision, err)
+		if err := d.past(ctx, touched[:n], revision, past); err != nil {
+			return nil, fault.Unavailablef("what was at revision %d cannot be read: %w", revision, err)
 		}
 		touched = touched[n:]
 	}
@@ -84,6 +88,7 @@ func (d *Decider) past(ctx context.Context, touched []*inventoryv1.Touch, upTo u
 			return err
 		}
 		if len(msg.Data) == 0 {
+			into[msg.Subject] = nil
 			continue
 		}
 		m := catalog.Empty(noun[msg.Subject])
