@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -269,29 +268,4 @@ func (s *Service) callOf(r micro.Request) Call {
 		call.Deadline = time.Now().Add(min(time.Until(t), longest))
 	}
 	return call
-}
-
-// refuse tells the requester, or the log subject when there is none.
-func (s *Service) refuse(r micro.Request, call Call, err error) {
-	kind := fault.KindOf(err)
-	if kind == fault.Internal || kind == fault.Unavailable {
-		s.conn.log.Error("command failed", "command", call.Command, "id", call.ID, "err", err)
-	}
-	if r.Reply() == "" {
-		s.conn.log.Warn("command refused", "command", call.Command, "id", call.ID, "kind", kind.String(), "err", err)
-		text := fmt.Sprintf("%s %s: %s: %s", call.Command, call.ID, kind, fault.Public(err))
-		if err := s.conn.NATS.Publish(subject.Refused(s.name), []byte(text)); err != nil {
-			s.conn.log.Warn("refusal not published", "err", err)
-		}
-		return
-	}
-	// Not r.Error: micro looks at the request as soon as its handler returns,
-	// while a worker may still be writing to it.
-	// The text is the body too, for who asks with `nats req`.
-	reply := &nats.Msg{Subject: r.Reply(), Header: nats.Header{}, Data: []byte(fault.Public(err))}
-	reply.Header.Set(micro.ErrorHeader, fault.Public(err))
-	reply.Header.Set(micro.ErrorCodeHeader, strconv.Itoa(kind.Code()))
-	if err := s.conn.NATS.PublishMsg(reply); err != nil {
-		s.conn.log.Error("refusal not sent", "command", call.Command, "err", err)
-	}
 }

@@ -24,19 +24,19 @@ import (
 
 // room is a bus with an inventory and somebody who asks it.
 type room struct {
-	t    *testing.T
+	t    testing.TB
 	srv  *natstest.Server
 	conn *bus.Conn
 }
 
-func newRoom(t *testing.T) *room {
+func newRoom(t testing.TB) *room {
 	r := emptyRoom(t)
 	r.startInventory(r.srv.Connect(t, "inventory"))
 	return r
 }
 
 // emptyRoom has no inventory yet.
-func emptyRoom(t *testing.T) *room {
+func emptyRoom(t testing.TB) *room {
 	srv := natstest.Start(t)
 	return &room{t: t, srv: srv, conn: srv.Connect(t, "operator")}
 }

@@ -3,6 +3,8 @@ package ipxe
 import (
 	"fmt"
 	"strings"
+
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 )
 
 // MaxLine is the longest command line that an x86 kernel takes, in bytes.
@@ -32,15 +34,7 @@ func CheckLine(line string) error {
 	if len(line) > MaxLine {
 		return fmt.Errorf("the kernel command line has %d bytes, more than %d", len(line), MaxLine)
 	}
-	if hasBad(line) {
-		return fmt.Errorf("the kernel options hold a line end, ${ or a character that is not ASCII")
-	}
-	for w := range strings.FieldsSeq(line) {
-		if w == "&&" || w == "||" || strings.HasPrefix(w, "#") {
-			return fmt.Errorf("the kernel option %q means something else to iPXE", w)
-		}
-	}
-	return nil
+	return inventoryv1.CheckWords("the kernel command line", line)
 }
 
 // plain makes a sentence fit for echo.

@@ -107,7 +107,7 @@ func madeUp(d *change.Draft, count int) ([]string, error) {
 // Check looks at the fields of a node, and that its MAC and port are no other node's.
 func Check(d *change.Draft, n *inventoryv1.Node) error {
 	for _, err := range []error{inventoryv1.CheckHostName(n.Name), inventoryv1.CheckLine("port", n.Port), inventoryv1.CheckText("comment", n.Comment),
-		inventoryv1.CheckText("kernopts", n.GetKernopts()), inventoryv1.CheckLine("kernopts", n.GetKernopts()), inventoryv1.CheckText("prescript", n.GetPrescript()),
+		inventoryv1.CheckKernopts(n.GetKernopts()), inventoryv1.CheckText("prescript", n.GetPrescript()),
 		inventoryv1.CheckText("partscript", n.GetPartscript()), inventoryv1.CheckText("postscript", n.GetPostscript())} {
 		if err != nil {
 			return fault.Invalidf("%w", err)

@@ -49,8 +49,8 @@ func set(fields []given) {
 // Check looks at the fields of an image, and that no other one has its directory.
 func Check(d *change.Draft, o *inventoryv1.Osimage) error {
 	for _, err := range []error{
-		inventoryv1.CheckName(o.Name), inventoryv1.CheckLine("path", o.Path), inventoryv1.CheckLine("kernver", o.Kernver),
-		inventoryv1.CheckLine("kernopts", o.Kernopts), inventoryv1.CheckLine("kernmodules", o.Kernmodules),
+		inventoryv1.CheckName(o.Name), inventoryv1.CheckLine("path", o.Path), inventoryv1.CheckKernver(o.Kernver),
+		inventoryv1.CheckKernopts(o.Kernopts), inventoryv1.CheckLine("kernmodules", o.Kernmodules),
 		inventoryv1.CheckLine("dracutmodules", o.Dracutmodules), inventoryv1.CheckLine("grab_filesystems", o.GrabFilesystems),
 		inventoryv1.CheckText("grab_exclude_list", o.GrabExcludeList), inventoryv1.CheckText("comment", o.Comment),
 	} {
@@ -58,8 +58,10 @@ func Check(d *change.Draft, o *inventoryv1.Osimage) error {
 			return fault.Invalidf("%w", err)
 		}
 	}
-	if strings.Contains(o.Kernopts, "${") {
-		return fault.Invalidf("kernopts must not hold ${: iPXE would expand it")
+	if o.Head != "" {
+		if err := inventoryv1.CheckName(o.Head); err != nil {
+			return fault.Invalidf("head: %w", err)
+		}
 	}
 	if !strings.HasPrefix(o.Path, "/") || path.Clean(o.Path) == "/" {
 		return fault.Invalidf("path %q must be an absolute directory below /", o.Path)

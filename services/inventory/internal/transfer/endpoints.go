@@ -82,6 +82,10 @@ func (k *Desk) text(ctx context.Context, req *inventoryv1.ImportRequest) ([]byte
 	case req.Object == "":
 		return []byte(req.Yaml), nil
 	}
+	// A name becomes a subject, and one that is too long ends the connection.
+	if err := inventoryv1.CheckName(req.Object); err != nil {
+		return nil, fault.Invalidf("object: %w", err)
+	}
 	store, err := k.conn.JS.ObjectStore(ctx, subject.Inputs)
 	if err != nil {
 		return nil, fault.Unavailablef("bucket %s cannot be opened: %w", subject.Inputs, err)
