@@ -59,6 +59,9 @@ func (c Choice) Script() (string, error) {
 	words := []word{{"URL", c.URL}}
 	for _, n := range c.Nodes {
 		words = append(words, word{"node name", n.Name})
+		if n.MAC != "" {
+			words = append(words, word{"MAC", n.MAC})
+		}
 	}
 	if err := check(words...); err != nil {
 		return "", err

@@ -12,20 +12,15 @@ const MaxLine = 2047
 
 type word struct{ name, text string }
 
-// check refuses what is not one harmless word.
+// check refuses what is not one harmless word: it may be no comment, no option,
+// no label and no item of the menus' own either.
 func check(words ...word) error {
 	for _, w := range words {
-		if w.text == "" || strings.HasPrefix(w.text, "#") || hasBad(w.text) || strings.ContainsAny(w.text, " \"'\\") {
+		if w.text == "" || strings.ContainsRune("#-:.", rune(w.text[0])) || strings.ContainsAny(w.text, " \"'\\") || inventoryv1.CheckWords(w.name, w.text) != nil {
 			return fmt.Errorf("%s %q cannot stand in a boot script", w.name, w.text)
 		}
 	}
 	return nil
-}
-
-// hasBad tells of characters that end a line, are not printable ASCII, or make
-// iPXE put a setting in.
-func hasBad(s string) bool {
-	return strings.Contains(s, "${") || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // CheckLine refuses a kernel command line that iPXE would read as more than
