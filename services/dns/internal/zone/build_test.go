@@ -153,3 +153,23 @@ func big(n int) Facts {
 	}
 	return f
 }
+
+// TestTextThatGivesTooMuch writes more records than a head has memory for.
+func TestTextThatGivesTooMuch(t *testing.T) {
+	facts := room()
+	facts.Networks[0].Include = "empty A\n"
+	for i := range 12000 {
+		facts.Networks[0].Include += fmt.Sprintf("$GENERATE 1-65535 n%d-$ A 10.30.0.1\n", i)
+	}
+	var log bytes.Buffer
+	z := Build(facts, minute, slog.New(slog.NewTextHandler(&log, nil))).Zone("cluster.")
+	n := len(z.names)
+	if n < 65535 || n > maxRecords+100 || len(z.names["n0-65535.cluster."]) != 1 || len(z.names["empty.cluster."]) > 0 {
+		t.Errorf("%d names", n)
+	}
+	for _, want := range []string{"the text gives more than 70000 records", "empty.cluster. has no data"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %q", want)
+		}
+	}
+}

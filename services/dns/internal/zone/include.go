@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +15,12 @@ type entry struct {
 	text string
 }
 
+// maxRecords is how many records the free text of one zone may give: one
+// $GENERATE of all numbers, and what people type. What comes after is not read.
+const maxRecords = 70_000
+
+var errTooMany = fmt.Errorf("the text gives more than %d records: the rest of it is left out", maxRecords)
+
 // include adds the free text of a network to its zone and its reverse zones.
 // In the reverse text relative names are below the first reverse zone.
 func (b *builder) include(n *network) {
@@ -22,12 +29,18 @@ func (b *builder) include(n *network) {
 	b.text(n.Name, "rev_include", n.RevInclude, reverse[0], reverse)
 }
 
+// mostWarnings is how many lines of one text the log tells of.
+const mostWarnings = 20
+
 func (b *builder) text(network, field, text, origin string, within []string) {
 	owner := origin
 	ttl := b.times.TTL
+	left, refused := maxRecords, 0
 	for _, e := range entries(text) {
 		refuse := func(err error) {
-			b.log.Warn("line of a network's zone text is refused", "network", network, "field", field, "line", e.line, "err", err)
+			if refused++; refused <= mostWarnings {
+				b.log.Warn("line of a network's zone text is refused", "network", network, "field", field, "line", e.line, "err", err)
+			}
 		}
 		if done, err := directive(e.text, &origin, &ttl); done || err != nil {
 			if err != nil {
@@ -35,9 +48,13 @@ func (b *builder) text(network, field, text, origin string, within []string) {
 			}
 			continue
 		}
-		rrs, err := parseEntry(e.text, owner, origin, ttl)
+		rrs, err := parseEntry(e.text, owner, origin, ttl, left)
+		left -= len(rrs)
 		if err != nil {
 			refuse(err)
+			if errors.Is(err, errTooMany) {
+				return
+			}
 			continue
 		}
 		for _, rr := range rrs {
@@ -50,8 +67,8 @@ func (b *builder) text(network, field, text, origin string, within []string) {
 }
 
 // parseEntry reads one record, or those of one $GENERATE. Text that begins with
-// a blank is about the owner before it (RFC 1035 section 5.1).
-func parseEntry(text, owner, origin string, ttl uint32) ([]dns.RR, error) {
+// a blank is about the owner before it (RFC 1035 section 5.1). More than most are an error.
+func parseEntry(text, owner, origin string, ttl uint32, most int) ([]dns.RR, error) {
 	if text[0] == ' ' || text[0] == '\t' {
 		text = owner + text
 	}
@@ -59,6 +76,9 @@ func parseEntry(text, owner, origin string, ttl uint32) ([]dns.RR, error) {
 	zp.SetDefaultTTL(ttl)
 	var rrs []dns.RR
 	for rr, ok := zp.Next(); ok; rr, ok = zp.Next() {
+		if len(rrs) == most {
+			return rrs, errTooMany
+		}
 		rrs = append(rrs, rr)
 	}
 	return rrs, zp.Err()
@@ -103,6 +123,8 @@ func (b *builder) addText(rr dns.RR, within []string) error {
 		return fmt.Errorf("%s lies outside of %s", h.Name, within[0])
 	case h.Class != dns.ClassINET:
 		return fmt.Errorf("%s is not of class IN", h.Name)
+	case dns.Len(rr) == dns.Len(&dns.ANY{Hdr: *h}):
+		return fmt.Errorf("%s has no data", h.Name)
 	case h.Rrtype == dns.TypeSOA:
 		return fmt.Errorf("the zone has its own SOA")
 	}
