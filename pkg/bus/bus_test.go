@@ -227,3 +227,24 @@ func TestSetupTwiceAndToOtherLimits(t *testing.T) {
 		t.Errorf("%d a subject, %d messages", info.Config.MaxMsgsPerSubject, info.State.Msgs)
 	}
 }
+
+// TestWhatDoesNotFitAMessageIsSaid asks for answers that are larger than a message.
+func TestWhatDoesNotFitAMessageIsSaid(t *testing.T) {
+	srv := natstest.Start(t)
+	serve(t, srv.Connect(t, "inventory"), func(_ context.Context, _ bus.Call, r *inventoryv1.ShowRequest) (*inventoryv1.ShowReply, error) {
+		if r.Name == "much" {
+			return &inventoryv1.ShowReply{Names: map[string]string{"a": strings.Repeat("x", 2<<20)}}, nil
+		}
+		return nil, fault.Invalidf("name %q is no name", r.Name)
+	})
+	c := srv.Connect(t, "operator")
+	ctx := within(t, 30*time.Second)
+	_, err := ask(t, ctx, c, strings.Repeat("é", 300<<10))
+	if fault.KindOf(err) != fault.Invalid || len(err.Error()) > 10<<10 || !strings.HasSuffix(err.Error(), "bytes more)") {
+		t.Errorf("a long error: %.200v", err)
+	}
+	_, err = ask(t, ctx, c, "much")
+	if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "more than a message holds") {
+		t.Errorf("a long answer: %.200v", err)
+	}
+}

@@ -226,6 +226,10 @@ func (s *Service) answer(ctx context.Context, r micro.Request, call Call, e Endp
 		return
 	}
 	data, err := wire.Marshal(rep)
+	if most := s.conn.NATS.MaxPayload(); err == nil && int64(len(data)) > most {
+		s.refuse(r, call, fault.Invalidf("%s was answered, but the answer has %d bytes, more than a message holds (%d): ask for less at once", call.Command, len(data), most))
+		return
+	}
 	if err == nil {
 		err = s.conn.NATS.Publish(r.Reply(), data)
 	}

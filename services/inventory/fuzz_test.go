@@ -281,3 +281,32 @@ func everything(t testing.TB, r *room) {
 		}
 	}
 }
+
+// TestLongScriptsAreAnswered keeps more scripts than a message holds.
+func TestLongScriptsAreAnswered(t *testing.T) {
+	r := newRoom(t)
+	r.describe()
+	const nodes = 8
+	r.do("node", "add", &inventoryv1.NodeAddRequest{Group: "compute", Count: nodes})
+	script := strings.Repeat("echo\n", 60000)
+	req := &inventoryv1.NodeChangeRequest{All: true, Postscript: &script}
+	for _, ctx := range []context.Context{bus.WithCall(r.ctx(), bus.Call{ID: "dry", DryRun: true}), r.ctx()} {
+		if rep, err := bus.Request(ctx, r.conn, subject.Command("inventory", "node", "change"), req, &inventoryv1.ChangeReply{}); err != nil || len(rep.Objects) == 0 {
+			t.Fatalf("%d objects, %v, revision %d, dry run %v", len(rep.GetObjects()), err, rep.GetRevision(), rep.GetDryRun())
+		}
+	}
+	listed := 0
+	for after := ""; ; {
+		list, err := bus.Request(r.ctx(), r.conn, subject.Command("inventory", "node", "list"), &inventoryv1.ListRequest{After: after}, &inventoryv1.ListReply{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed += len(list.Objects)
+		if after = list.Next; after == "" {
+			break
+		}
+	}
+	if listed != nodes {
+		t.Errorf("%d of %d nodes are listed", listed, nodes)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
@@ -14,8 +15,12 @@ import (
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 )
 
-// replyObjects is how many objects a reply holds at most: more would not fit a message.
-const replyObjects = 100
+// A reply holds that many objects at most, and what goes beyond that many bytes
+// is left out: more would not fit a message.
+const (
+	replyObjects = 100
+	replyBytes   = 512 << 10
+)
 
 // reply tells what a stored change did. Its objects are as the change left
 // them: a batch's messages have the sequences right before its record's.
@@ -23,6 +28,7 @@ func (d *Decider) reply(ctx context.Context, done *inventoryv1.ChangeAt) (*inven
 	rep := &inventoryv1.ChangeReply{Revision: done.Revision, CommandId: done.Change.CommandId, Names: map[string]string{}, Notes: done.Change.Notes}
 	touched := done.Change.Touched
 	first := done.Revision - uint64(len(touched))
+	size := 0
 	for i, t := range touched {
 		if t.Deleted || catalog.Noun(t.Noun) == catalog.Rest {
 			continue
@@ -34,9 +40,13 @@ func (d *Decider) reply(ctx context.Context, done *inventoryv1.ChangeAt) (*inven
 		if err != nil {
 			return nil, fault.Unavailablef("done as revision %d, but what it changed cannot be read now: %w", done.Revision, err)
 		}
-		if o != nil {
-			rep.Objects = append(rep.Objects, o)
+		if o == nil {
+			continue
 		}
+		if size += proto.Size(o); size > replyBytes && len(rep.Objects) > 0 {
+			break
+		}
+		rep.Objects = append(rep.Objects, o)
 	}
 	err := d.state.View(func(tx *projection.Tx) error {
 		return AddNames(catalog.Of(tx), rep.Names, rep.Objects...)

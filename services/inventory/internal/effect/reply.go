@@ -1,13 +1,19 @@
 package effect
 
 import (
+	"google.golang.org/protobuf/proto"
+
 	"github.com/luna-hpc/luna/pkg/catalog"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	"github.com/luna-hpc/luna/services/inventory/internal/change"
 )
 
-// mostObjects is how many objects and touches a reply holds: more would not fit a message.
-const mostObjects = 100
+// mostObjects is how many objects and touches a reply holds, and mostBytes how
+// much of objects: more would not fit a message.
+const (
+	mostObjects = 100
+	mostBytes   = 512 << 10
+)
 
 // Reply tells what a draft would do.
 func Reply(d *change.Draft) (*inventoryv1.ChangeReply, error) {
@@ -16,6 +22,7 @@ func Reply(d *change.Draft) (*inventoryv1.ChangeReply, error) {
 		return nil, err
 	}
 	rep := &inventoryv1.ChangeReply{Names: map[string]string{}, Notes: d.Notes()}
+	size := 0
 	for _, t := range d.Touched() {
 		if catalog.Noun(t.Noun) == catalog.Rest {
 			continue
@@ -28,7 +35,7 @@ func Reply(d *change.Draft) (*inventoryv1.ChangeReply, error) {
 		if err != nil {
 			return nil, err
 		}
-		if o != nil {
+		if size += proto.Size(o); o != nil && (size <= mostBytes || len(rep.Objects) == 0) {
 			rep.Objects = append(rep.Objects, o)
 		}
 	}

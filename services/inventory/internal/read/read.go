@@ -4,6 +4,8 @@ package read
 import (
 	"context"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
@@ -16,6 +18,8 @@ import (
 const (
 	pageSize = 500
 	maxPage  = 2000
+	// pageBytes is how much a page holds beside its first object: scripts are long, messages are not.
+	pageBytes = 512 << 10
 )
 
 // Reader answers from the state.
@@ -96,6 +100,7 @@ func page(v catalog.View, noun catalog.Noun, req *inventoryv1.ListRequest, rep *
 		limit = pageSize
 	}
 	limit = min(limit, maxPage)
+	size := 0
 	var bad error
 	err := v.EachName(noun, req.After, func(name, id string) bool {
 		o, err := v.Object(noun, id)
@@ -105,7 +110,7 @@ func page(v catalog.View, noun catalog.Noun, req *inventoryv1.ListRequest, rep *
 		if o == nil || (group != "" && o.GetNode().GetGroupId() != group) {
 			return true
 		}
-		if len(rep.Objects) == limit {
+		if size += proto.Size(o); len(rep.Objects) == limit || size > pageBytes && len(rep.Objects) > 0 {
 			rep.Next = lastName(rep.Objects)
 			return false
 		}
