@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -35,14 +36,18 @@ type Endpoint struct {
 	head       string // takes it on a subject of its own too; empty is none
 	everywhere bool
 	request    proto.Message
+	reply      proto.Message
 	dry        bool
 	do         func(ctx context.Context, call Call, data []byte) (proto.Message, error)
 }
 
 // Handle makes an endpoint of a function. Requests are decoded strictly.
 func Handle[Req proto.Message, Rep proto.Message](noun, verb string, do func(context.Context, Call, Req) (Rep, error)) Endpoint {
-	var zero Req
-	return Endpoint{noun: noun, verb: verb, request: zero, do: func(ctx context.Context, call Call, data []byte) (proto.Message, error) {
+	var (
+		zero  Req
+		reply Rep
+	)
+	return Endpoint{noun: noun, verb: verb, request: zero, reply: reply, do: func(ctx context.Context, call Call, data []byte) (proto.Message, error) {
 		req := zero.ProtoReflect().New().Interface().(Req)
 		if err := wire.Command(data, req); err != nil {
 			return nil, err
@@ -134,9 +139,9 @@ func (s *Service) add() (micro.Service, error) {
 // listen takes the commands of an endpoint while life lasts, and does them in work.
 func (s *Service) listen(life, work context.Context, svc micro.Service, e Endpoint, name, subj string) error {
 	next := make(chan struct{}, 1)
-	queue := micro.WithEndpointQueueGroup(micro.DefaultQueueGroup)
+	together := micro.WithEndpointQueueGroup(micro.DefaultQueueGroup)
 	if e.everywhere {
-		queue = micro.WithEndpointQueueGroupDisabled()
+		together = micro.WithEndpointQueueGroupDisabled()
 	}
 	err := svc.AddEndpoint(name, micro.HandlerFunc(func(r micro.Request) {
 		call := s.callOf(r)
@@ -150,16 +155,26 @@ func (s *Service) listen(life, work context.Context, svc micro.Service, e Endpoi
 			defer func() { <-s.line }()
 			s.wait(life, work, next, r, call, e)
 		})
-	}), queue, micro.WithEndpointSubject(subj), micro.WithEndpointMetadata(map[string]string{
-		"request": string(e.request.ProtoReflect().Descriptor().FullName()),
-		"fields":  fieldList(e.request),
-	}))
+	}), together, micro.WithEndpointSubject(subj), micro.WithEndpointMetadata(e.metadata()))
 	if err != nil {
 		return fmt.Errorf("add endpoint %s: %w", subj, err)
 	}
 	return nil
 }
 
+// metadata is what `nats service info` tells of an endpoint.
+func (e Endpoint) metadata() map[string]string {
+	return map[string]string{
+		"request": string(e.request.ProtoReflect().Descriptor().FullName()),
+		"fields":  fieldList(e.request),
+		"schema":  schemaText(e.request.ProtoReflect().Descriptor()),
+		"reply":   string(e.reply.ProtoReflect().Descriptor().FullName()),
+		"answers": fieldList(e.reply),
+		"dry_run": strconv.FormatBool(e.dry),
+	}
+}
+
+// fieldList names the fields of a message with their kinds.
 func fieldList(m proto.Message) string {
 	fields := m.ProtoReflect().Descriptor().Fields()
 	names := make([]string, fields.Len())

@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// inside is set in the namespaces that the README is typed in.
-	inside   = "LUNA_README_ROOM"
+	// inside is set in the namespaces that a test runs again in.
+	inside   = "LUNA_TEST_ROOM"
 	frontend = "10.30.255.254"
 	kernver  = "3.10.0-327.10.1.el7.x86_64"
 )
