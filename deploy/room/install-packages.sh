@@ -8,7 +8,7 @@ packages=(
 	iproute2 iputils-ping nftables openssh-client curl wget jq
 	isc-dhcp-client udhcpc tftp-hpa dnsutils bind9-utils aria2 python3-libtorrent transmission-cli
 	openipmi ipmitool clustershell snmpd
-	docker.io docker-compose shellcheck
+	docker.io docker-compose shellcheck bash-completion zsh
 	ifupdown netplan.io network-manager systemd dbus udev user-mode-linux
 )
 

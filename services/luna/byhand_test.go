@@ -190,4 +190,3 @@ func empty(schema map[string]any) any {
 	}
 	return ""
 }
-

@@ -14,7 +14,7 @@ func (a *app) clusterCommand() *cobra.Command {
 		a.changing(verb{noun: catalog.Cluster, verb: "init", short: "describe a new cluster", request: &inventoryv1.ClusterInitRequest{},
 			example: "  luna cluster init --frontend_address 10.30.255.254",
 			fields: []field{
-				{name: "frontend_address", usage: "IPv4 `address` of this head that nodes talk to"},
+				{name: "frontend_address", usage: "IPv4 `address` of this head that nodes talk to", needed: true},
 				{name: "nodeprefix", usage: "beginning of made-up node names (default node)"},
 				{name: "nodedigits", usage: "digits of made-up node names (default 3)"},
 				{name: "path", usage: "directory of images (default /opt/luna)"},

@@ -1,6 +1,7 @@
 package luna
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,8 @@ type field struct {
 	// name is the flag's, and the field's unless into says otherwise.
 	name, short, into string
 	usage             string
+	// needed says that the command cannot be without it.
+	needed bool
 }
 
 // What is noted of a flag beside its usage.
@@ -33,10 +36,19 @@ func note(cmd *cobra.Command, flag, what, text string) {
 	f.Annotations[what] = []string{text}
 }
 
+// needed returns fields of which some cannot be left out.
+func needed(fields []field, names ...string) []field {
+	all := slices.Clone(fields)
+	for i := range all {
+		all[i].needed = slices.Contains(names, all[i].name)
+	}
+	return all
+}
+
 // bound is a flag on a command and the field that it sets.
 type bound struct {
-	desc  protoreflect.FieldDescriptor
-	flag  string
+	desc protoreflect.FieldDescriptor
+	field
 	value *fieldValue
 }
 
@@ -108,7 +120,7 @@ func bind(cmd *cobra.Command, req proto.Message, fields []field) []bound {
 		v := &fieldValue{kind: d.Kind()}
 		cmd.Flags().VarP(v, f.name, f.short, f.usage)
 		note(cmd, f.name, sets, string(d.FullName()))
-		all = append(all, bound{d, f.name, v})
+		all = append(all, bound{d, f, v})
 	}
 	return all
 }
@@ -116,7 +128,10 @@ func bind(cmd *cobra.Command, req proto.Message, fields []field) []bound {
 // fill sets the fields whose flags were given.
 func fill(cmd *cobra.Command, req proto.Message, flags []bound) error {
 	for _, b := range flags {
-		if !cmd.Flags().Changed(b.flag) {
+		if !cmd.Flags().Changed(b.name) {
+			if b.needed {
+				return fault.Invalidf("--%s is needed, as in `%s`", b.name, firstExample(cmd))
+			}
 			continue
 		}
 		v, err := parseValue(b.value.kind, b.value.text)
@@ -128,13 +143,19 @@ func fill(cmd *cobra.Command, req proto.Message, flags []bound) error {
 	return nil
 }
 
+// firstExample is the right form of a command.
+func firstExample(cmd *cobra.Command) string {
+	line, _, _ := strings.Cut(cmd.Example, "\n")
+	return strings.TrimSpace(line)
+}
+
 // nameFlag adds --name/-n and returns a function that gives the name, which
 // may be typed as the first word or with the flag.
 func nameFlag(cmd *cobra.Command, required bool) func(args []string) (string, error) {
 	name := cmd.Flags().StringP("name", "n", "", "`name` of the object; may also stand as the first word")
-	cmd.Args = func(_ *cobra.Command, args []string) error {
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return fault.Invalidf("unexpected word %q", args[1])
+			return fault.Invalidf("unexpected word %q; the form is `%s`", args[1], firstExample(cmd))
 		}
 		return nil
 	}
@@ -145,7 +166,7 @@ func nameFlag(cmd *cobra.Command, required bool) func(args []string) (string, er
 		case len(args) == 1:
 			return args[0], nil
 		case *name == "" && required:
-			return "", fault.Invalidf("which one? say a name")
+			return "", fault.Invalidf("which one? say a name, as the first word or with --name")
 		}
 		return *name, nil
 	}

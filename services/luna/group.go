@@ -17,8 +17,8 @@ func (a *app) groupCommand() *cobra.Command {
 		a.changing(verb{noun: catalog.Group, verb: "add", short: "add a group", named: true, needsName: true, request: &inventoryv1.GroupAddRequest{},
 			example: "  luna group add -n compute -o compute -N cluster",
 			fields: []field{
-				{name: "osimage", short: "o", usage: "`osimage` that the nodes boot"},
-				{name: "network", short: "N", usage: "`network` of BOOTIF"},
+				{name: "osimage", short: "o", usage: "`osimage` that the nodes boot", needed: true},
+				{name: "network", short: "N", usage: "`network` of BOOTIF", needed: true},
 				{name: "bmcsetup", short: "b", usage: "`bmcsetup` of the nodes' controllers"},
 				{name: "bmcnetwork", usage: "`network` of the nodes' controllers"},
 				{name: "domain", short: "d", usage: "DNS `domain` (default: the network's name)"},
@@ -47,7 +47,7 @@ func (a *app) groupCommand() *cobra.Command {
 			},
 			more: a.groupExtras}),
 		a.changing(verb{noun: catalog.Group, verb: "clone", short: "make a group like another", named: true, needsName: true, request: &inventoryv1.GroupCloneRequest{},
-			fields: []field{{name: "to", short: "t", usage: "`name` of the new group"}}, example: "  luna group clone compute --to gpu"}),
+			fields: []field{{name: "to", short: "t", usage: "`name` of the new group", needed: true}}, example: "  luna group clone compute --to gpu"}),
 		a.showing(catalog.Group, a.groupInterface, part{"osimage", "o", "osimage_id"}, part{"prescript", "", "prescript"}, part{"partscript", "", "partscript"},
 			part{"postscript", "", "postscript"}, part{"bmcsetup", "b", "bmcsetup_id"}), a.listing(catalog.Group), a.renaming(catalog.Group), a.deleting(catalog.Group))
 }

@@ -26,7 +26,7 @@ func (a *app) networkCommand() *cobra.Command {
 		{name: "release", usage: "reserved `address` to give back"},
 	}, shared...)
 	return nounCommand(catalog.Network, "IP networks",
-		a.changing(verb{noun: catalog.Network, verb: "add", short: "add a network", named: true, needsName: true, request: &inventoryv1.NetworkAddRequest{}, fields: append(shared, said),
+		a.changing(verb{noun: catalog.Network, verb: "add", short: "add a network", named: true, needsName: true, request: &inventoryv1.NetworkAddRequest{}, fields: append(needed(shared, "network"), said),
 			example: "  luna network add -n cluster -N 10.30.0.0 -P 16 --gateway 10.30.255.254"}),
 		a.changing(verb{noun: catalog.Network, verb: "change", short: "change a network", named: true, needsName: true, request: &inventoryv1.NetworkChangeRequest{}, fields: change,
 			texts:   []longText{comment, {"include", "", "free text for the zone"}, {"rev_include", "", "free text for the reverse zone"}},

@@ -39,7 +39,7 @@ func (a *app) nodeCommand() *cobra.Command {
 	}
 	return nounCommand(catalog.Node, "machines",
 		a.changing(verb{noun: catalog.Node, verb: "add", short: "add a node, or those of a host list; without a name one is made up", named: true, request: &inventoryv1.NodeAddRequest{},
-			fields:  append([]field{{name: "count", usage: "how `many` nodes to add with made-up names"}, said}, shared...),
+			fields:  append([]field{{name: "count", usage: "how `many` nodes to add with made-up names"}, said}, needed(shared, "group")...),
 			example: "  luna node add -g compute\n  luna node add login1 -g login -m 52:54:00:00:00:01\n  luna node add -g compute --count 100"}),
 		a.changing(verb{noun: catalog.Node, verb: "change", short: "change a node, or those of a host list", named: true, request: &inventoryv1.NodeChangeRequest{},
 			texts: scripts, fields: changed, more: allNodes,

@@ -19,9 +19,22 @@ const inventory = "inventory"
 
 // nounCommand is the parent of a noun's verbs.
 func nounCommand(noun catalog.Noun, short string, verbs ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: string(noun), Short: short}
+	cmd := &cobra.Command{Use: string(noun), Short: short, RunE: parent}
 	cmd.AddCommand(verbs...)
 	return cmd
+}
+
+// parent runs a command that only has others: alone it tells of them, and a word
+// that is none of them is an error.
+func parent(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	var verbs []string
+	for _, c := range cmd.Commands() {
+		verbs = append(verbs, c.Name())
+	}
+	return fault.Invalidf("%s has no %q; it has %s", cmd.CommandPath(), args[0], strings.Join(verbs, ", "))
 }
 
 // verb describes a changing command of the inventory.
@@ -58,6 +71,7 @@ func (a *app) changing(v verb) *cobra.Command {
 		cmd.Args = cobra.NoArgs
 	}
 	flags := bind(cmd, v.request, v.fields)
+	a.completeFlags(cmd, flags)
 	texts := a.bindTexts(cmd, v.noun, v.request, v.texts)
 	notes := noteFlags(cmd, v.gone)
 	dry := cmd.Flags().Bool("dry_run", false, "only tell what would be changed, and what nodes would be answered differently")
@@ -182,7 +196,7 @@ func addressText(o *inventoryv1.Object, names map[string]string) string {
 // renaming and deleting are the same for all nouns.
 func (a *app) renaming(noun catalog.Noun) *cobra.Command {
 	return a.changing(verb{noun: noun, verb: "rename", short: "give it another name", named: true, needsName: true,
-		request: &inventoryv1.RenameRequest{}, fields: []field{{name: "newname", usage: "the new `name`"}},
+		request: &inventoryv1.RenameRequest{}, fields: []field{{name: "newname", usage: "the new `name`", needed: true}},
 		example: fmt.Sprintf("  luna %s rename old --newname new", noun)})
 }
 
@@ -309,23 +323,4 @@ func (a *app) list(ctx context.Context, noun catalog.Noun, group string) ([]*inv
 		after = rep.Next
 	}
 	return nil, nil, fault.Unavailablef("the list does not end")
-}
-
-// completeNames offers the names of a noun's objects to the shell.
-func (a *app) completeNames(noun catalog.Noun) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 || noun == catalog.Cluster {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		all, _, err := a.list(cmd.Context(), noun, "")
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		var names []string
-		for _, o := range all {
-			_, m := catalog.Unwrap(o)
-			names = append(names, catalog.NameOf(m))
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
 }

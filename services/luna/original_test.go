@@ -18,7 +18,7 @@ var later = map[string]bool{"osimage grab": true}
 var update = flag.Bool("update", false, "write FLAGS.md anew")
 
 // original is a line of the original's list of flags.
-type original struct{ noun, verb, flag, takes string }
+type original struct{ noun, verb, flag, takes, required string }
 
 // originals reads the list of the original's verbs and flags.
 func originals(t *testing.T) []original {
@@ -29,8 +29,8 @@ func originals(t *testing.T) []original {
 	}
 	var all []original
 	for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n")[1:] {
-		columns := append(strings.Split(line, "\t"), "", "")
-		all = append(all, original{columns[0], columns[1], columns[2], columns[3]})
+		columns := append(strings.Split(line, "\t"), "", "", "")
+		all = append(all, original{columns[0], columns[1], columns[2], columns[3], columns[4]})
 	}
 	if len(all) < 200 {
 		t.Fatalf("only %d flags", len(all))
@@ -141,4 +141,41 @@ func lookUp(cmd *cobra.Command, noun, verb, spelling string) *pflag.Flag {
 		return cmd.Flags().Lookup(name)
 	}
 	return cmd.Flags().ShorthandLookup(strings.TrimPrefix(spelling, "-"))
+}
+
+// TestRequiredFlagsAreNamed leaves out what the original wanted: the error names
+// the flag, and the right form.
+func TestRequiredFlagsAreNamed(t *testing.T) {
+	wanted := map[string][]original{}
+	for _, o := range originals(t) {
+		if o.required == "required" && !later[o.noun+" "+o.verb] {
+			wanted[o.noun+" "+o.verb] = append(wanted[o.noun+" "+o.verb], o)
+		}
+	}
+	for verb, flags := range wanted {
+		for _, left := range flags {
+			args, name := strings.Fields(verb), strings.Fields(left.flag)[0]
+			for _, o := range flags {
+				if o.flag == left.flag {
+					continue
+				}
+				if o.flag[0] != '<' {
+					args = append(args, strings.Fields(o.flag)[0])
+				}
+				args = append(args, "1")
+			}
+			if name == "--prefix" || verb == "node change" || verb == "node delete" {
+				continue // the prefix may stand behind the network, and nodes are named in other ways too
+			}
+			want := "`" + firstExample(command(left)) + "`"
+			if name == "<name>" || name == "--name" {
+				name, want = "--name", "say a name"
+			}
+			var said strings.Builder
+			if status := Main(append(args, "--nats", "nats://127.0.0.1:1", "--creds", "/nonexistent"), strings.NewReader(""), io.Discard, &said); status != 2 ||
+				!strings.Contains(said.String(), name) || !strings.Contains(said.String(), want) {
+				t.Errorf("luna %s: status %d, %s, and not %s", strings.Join(args, " "), status, said.String(), want)
+			}
+		}
+	}
 }

@@ -22,7 +22,7 @@ func (a *app) osimageCommand() *cobra.Command {
 		a.changing(verb{noun: catalog.Osimage, verb: "add", short: "add an image: a directory with a root file system and a kernel", service: packer,
 			named: true, needsName: true, request: &imagepackerv1.OsimageAddRequest{}, example: "  luna osimage add -n compute -p /opt/luna/os/compute",
 			fields: []field{
-				{name: "path", short: "p", usage: "`directory` with the root file system"},
+				{name: "path", short: "p", usage: "`directory` with the root file system", needed: true},
 				{name: "kernver", short: "k", usage: "kernel `version` (default: the newest in the image)"},
 				{name: "kernopts", short: "o", usage: "kernel `options`"},
 				said,

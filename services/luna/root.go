@@ -99,7 +99,9 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.reason, "reason", "", "`text` to keep with the change")
 	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "how `long` to wait for an answer")
 	root.SetGlobalNormalizationFunc(normalize)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fault.Invalidf("%w", err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fault.Invalidf("%w; `%s --help` tells of all flags", err, cmd.CommandPath())
+	})
 	root.AddCommand(a.clusterCommand(), a.networkCommand(), a.osimageCommand(), a.bmcsetupCommand(), a.switchCommand(), a.otherdevCommand(), a.groupCommand(), a.nodeCommand(),
 		a.bootCommand(), a.discoverCommand(), a.leaseCommand(), a.historyCommand(), a.undoCommand(), a.jobCommand(), a.swarmCommand(),
 		a.powerCommand(), a.exportCommand(), a.importCommand(), a.backupCommand(), a.restoreCommand())

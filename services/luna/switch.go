@@ -23,7 +23,7 @@ func (a *app) switchCommand() *cobra.Command {
 		{name: "uplinks", usage: "`ports` to other switches, by name or number, with commas: ignored"},
 	}
 	return nounCommand(catalog.Switch, "Ethernet switches",
-		a.changing(verb{noun: catalog.Switch, verb: "add", short: "add a switch", named: true, needsName: true, request: &inventoryv1.SwitchAddRequest{}, fields: append(shared, said),
+		a.changing(verb{noun: catalog.Switch, verb: "add", short: "add a switch", named: true, needsName: true, request: &inventoryv1.SwitchAddRequest{}, fields: append(needed(shared, "network", "ip"), said),
 			example: "  luna switch add -n switch01 --network ipmi --ip 10.31.253.21 --read public"}),
 		a.changing(verb{noun: catalog.Switch, verb: "change", short: "change a switch", named: true, needsName: true, request: &inventoryv1.SwitchChangeRequest{}, fields: shared, texts: []longText{comment},
 			example: "  luna switch change switch01 --uplinks Te1/1,Te1/2"}),
