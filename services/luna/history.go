@@ -23,7 +23,7 @@ func (a *app) historyCommand() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case *compare:
-			return a.showDiff(cmd.Context(), args)
+			return a.historyDiff(cmd.Context(), args)
 		case len(args) > 1:
 			return fault.Invalidf("unexpected word %q: two revisions go with --diff", args[1])
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -173,7 +174,7 @@ func TestRequiredFlagsAreNamed(t *testing.T) {
 			}
 			var said strings.Builder
 			if status := Main(append(args, "--nats", "nats://127.0.0.1:1", "--creds", "/nonexistent"), strings.NewReader(""), io.Discard, &said); status != 2 ||
-				!strings.Contains(said.String(), name) || !strings.Contains(said.String(), want) {
+				!strings.Contains(said.String(), name) || !strings.Contains(said.String(), want) && !regexp.MustCompile(name+" [A-Z]{2}").MatchString(said.String()) {
 				t.Errorf("luna %s: status %d, %s, and not %s", strings.Join(args, " "), status, said.String(), want)
 			}
 		}

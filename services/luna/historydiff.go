@@ -12,8 +12,8 @@ import (
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 )
 
-// showDiff tells what one change changed, or all from one revision up to another.
-func (a *app) showDiff(ctx context.Context, args []string) error {
+// historyDiff tells what one change changed, or all from one revision up to another.
+func (a *app) historyDiff(ctx context.Context, args []string) error {
 	req := &inventoryv1.DiffRequest{}
 	var err error
 	switch len(args) {
@@ -35,7 +35,7 @@ func (a *app) showDiff(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.printDiff(rep)
+	return a.printHistoryDiff(rep)
 }
 
 func revision(word string) (uint64, error) {
@@ -46,8 +46,8 @@ func revision(word string) (uint64, error) {
 	return n, nil
 }
 
-// printDiff writes a paragraph for each object.
-func (a *app) printDiff(rep *inventoryv1.DiffReply) error {
+// printHistoryDiff writes a paragraph for each object.
+func (a *app) printHistoryDiff(rep *inventoryv1.DiffReply) error {
 	if a.output != "table" {
 		return a.print(rep)
 	}
