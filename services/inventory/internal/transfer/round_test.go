@@ -22,6 +22,14 @@ func line(t *rapid.T, label string) string {
 	return strings.NewReplacer("\n", "", "\t", "", "\u2028", "", "\u00a0", "", "$", "").Replace(words.Draw(t, label))
 }
 
+// options draws kernel options: a line in which iPXE sees nothing but words.
+func options(t *rapid.T) string {
+	return strings.NewReplacer("#", "", "&", "", "|", "", "é", "", "ü", "").Replace(line(t, "kernopts"))
+}
+
+// versions are those of kernels that YAML takes for numbers.
+var versions = rapid.SampledFrom([]string{"6.1", "6.10", "1e3", "0x10", "5", "6.1.0-1-amd64", "6.1+deb12~rc1", "no", "1_000"})
+
 // anInventory draws a blueprint that holds together.
 func anInventory(t *rapid.T) *blueprint.Blueprint {
 	b := &blueprint.Blueprint{Cluster: &blueprint.Cluster{FrontendAddress: "10.30.255.254", Comment: words.Draw(t, "comment"), MenuWait: rapid.Ptr(rapid.Uint32Range(0, 60), true).Draw(t, "menu")}}
@@ -34,7 +42,7 @@ func anInventory(t *rapid.T) *blueprint.Blueprint {
 		{Place: place("cluster"), Network: "10.30.0.0/16", Gateway: "10.30.255.254", Nameservers: []string{"10.30.255.254", "9.9.9.9"}, Mtu: 9000, Reserved: []string{"10.30.0.2"},
 			DhcpRange: &blueprint.Range{Start: "10.30.128.1", End: "10.30.129.1"}, Include: words.Draw(t, "include"), RevInclude: words.Draw(t, "rev")},
 		{Place: place("123"), Network: "10.31.0.0/16"}, {Place: place("six"), Network: "fd00:1::/64", Comment: words.Draw(t, "comment")}}
-	b.Osimages = []blueprint.Osimage{{Place: place("on"), Path: "/a", Head: "head", Kernver: "6.1" + line(t, "kernver"), Kernopts: line(t, "kernopts"), GrabExcludeList: words.Draw(t, "grab")},
+	b.Osimages = []blueprint.Osimage{{Place: place("on"), Path: "/a", Head: "head", Kernver: versions.Draw(t, "kernver"), Kernopts: options(t), GrabExcludeList: words.Draw(t, "grab")},
 		{Place: place("2.0"), Path: "/b", Kernver: "5", Dracutmodules: new(string), Kernmodules: new(string)}}
 	b.Bmcsetups = []blueprint.Bmcsetup{{Place: place("null"), Comment: words.Draw(t, "comment"), Required: rapid.Bool().Draw(t, "required")}}
 	b.Switches = []blueprint.Switch{{Place: place("sw"), Network: "123", IP: "10.31.1.1", Read: rapid.SampledFrom([]string{"", "public"}).Draw(t, "read"), Uplinks: []string{"1", "Gi0/1"}}}
@@ -57,7 +65,7 @@ func anInventory(t *rapid.T) *blueprint.Blueprint {
 			n.Addresses = map[string]blueprint.List{"BOOTIF": {fmt.Sprintf("10.30.0.%d", 3+i*5%17)}}
 		}
 		if rapid.Bool().Draw(t, "own") {
-			image, opts := "2.0", line(t, "kernopts")
+			image, opts := "2.0", options(t)
 			n.Osimage, n.Kernopts = &image, &opts
 		}
 		b.Nodes = append(b.Nodes, n)
