@@ -35,10 +35,8 @@ func Gather[Rep proto.Message](ctx context.Context, c *Conn, subj string, req pr
 	if err := c.NATS.PublishMsg(msg); err != nil {
 		return nil, fault.Unavailablef("not done: the bus does not answer: %w", err)
 	}
-	wait, stop := ctx, context.CancelFunc(func() {})
-	defer func() { stop() }()
-	for {
-		got, err := sub.NextMsgWithContext(wait)
+	for wait := time.Duration(0); ; wait = quiet {
+		got, err := next(ctx, sub, wait)
 		switch {
 		case err != nil && len(all) > 0 && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
 			return all, nil
@@ -52,7 +50,15 @@ func Gather[Rep proto.Message](ctx context.Context, c *Conn, subj string, req pr
 			return nil, err
 		}
 		all = append(all, one)
-		stop()
-		wait, stop = context.WithTimeout(ctx, quiet)
 	}
+}
+
+// next waits for a message; 0 is as long as ctx lasts.
+func next(ctx context.Context, sub *nats.Subscription, wait time.Duration) (*nats.Msg, error) {
+	if wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, wait)
+		defer cancel()
+	}
+	return sub.NextMsgWithContext(ctx)
 }
