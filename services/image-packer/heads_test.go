@@ -43,7 +43,9 @@ func (r *room) rollback() error {
 		if err == nil {
 			r.Fatal("there was something to roll back to")
 		}
-		if !strings.Contains(err.Error(), "nobody answers on luna.cmd.image-packer.release.rollback;") || ctx.Err() != nil {
+		// No packer is there yet, or one that stops has still got the command.
+		again := strings.Contains(err.Error(), "nobody answers on luna.cmd.image-packer.release.rollback;") || strings.Contains(err.Error(), "the service is stopping")
+		if !again || ctx.Err() != nil {
 			return err
 		}
 	}
