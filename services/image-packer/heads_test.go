@@ -1,6 +1,7 @@
 package imagepacker_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -17,8 +18,9 @@ func TestWorkIsSentToTheHeadWithTheDirectory(t *testing.T) {
 	r := newRoom(t, t.TempDir())
 	r.pack()
 	r.start("other", t.TempDir())
+	r.refused("no release before its current one")
 	for range 20 {
-		if err := r.rollback(); !strings.Contains(err.Error(), "no release before its current one") {
+		if err := r.rollback(r.within()); !strings.Contains(err.Error(), "no release before its current one") {
 			t.Fatal(err)
 		}
 	}
@@ -29,24 +31,32 @@ func TestHeadThatIsAwayIsNamed(t *testing.T) {
 	r.pack()
 	r.start("other", t.TempDir())
 	r.stop()
-	err := r.rollback()
-	if fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "osimage compute is on head head: not done: nobody answers") {
+	err := r.refused("osimage compute is on head head: not done: nobody answers")
+	if fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("got %v", err)
 	}
 }
 
 // rollback asks for what cannot be done, and returns why.
-func (r *room) rollback() error {
+func (r *room) rollback(ctx context.Context) error {
+	r.Helper()
+	_, err := bus.Request(ctx, r.conn, subject.Command("image-packer", "release", "rollback"), &imagepackerv1.RollbackRequest{Name: "compute"}, &imagepackerv1.ReleasesReply{})
+	if err == nil {
+		r.Fatal("there was something to roll back to")
+	}
+	return err
+}
+
+// refused asks until it is refused for a reason: packers come, and those that go still answer for a moment.
+func (r *room) refused(reason string) error {
 	r.Helper()
 	for ctx := r.within(); ; time.Sleep(10 * time.Millisecond) {
-		_, err := bus.Request(ctx, r.conn, subject.Command("image-packer", "release", "rollback"), &imagepackerv1.RollbackRequest{Name: "compute"}, &imagepackerv1.ReleasesReply{})
-		if err == nil {
-			r.Fatal("there was something to roll back to")
-		}
-		// No packer is there yet, or one that stops has still got the command.
-		again := strings.Contains(err.Error(), "nobody answers on luna.cmd.image-packer.release.rollback;") || strings.Contains(err.Error(), "the service is stopping")
-		if !again || ctx.Err() != nil {
+		err := r.rollback(ctx)
+		if strings.Contains(err.Error(), reason) {
 			return err
+		}
+		if ctx.Err() != nil {
+			r.Fatalf("got %v, want %q", err, reason)
 		}
 	}
 }
