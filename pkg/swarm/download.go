@@ -90,6 +90,7 @@ func NewDownloader(cfg DownloadConfig) (*Downloader, error) {
 	d := &Downloader{cfg: cfg, urls: trackers(mi), full: make(chan int, len(l.segments)*(maxWrong+1)),
 		done: make(chan struct{}), fatal: make(chan error, 1)}
 	d.store = newStore(cfg.Dir, l, func(seg int) { d.full <- seg }) // as often as full has room
+	d.store.got = d.got
 	return d, nil
 }
 
@@ -126,7 +127,7 @@ func (d *Downloader) Run(ctx context.Context) error {
 
 func (d *Downloader) torrentConfig() exchange.TorrentConfig {
 	return exchange.TorrentConfig{Hash: d.store.hash, Count: d.store.pieces(), PieceLength: d.store.pieceLength,
-		Pieces: d.store, Peers: maxPeersOfNode, Got: d.got, Failed: d.fail}
+		Pieces: d.store, Peers: maxPeersOfNode, Failed: d.fail}
 }
 
 // work runs all that works together until ctx ends or something is fatal.
@@ -184,7 +185,7 @@ func (d *Downloader) prepare(ctx context.Context) error {
 }
 
 // got counts a piece that came from a peer.
-func (d *Downloader) got(_ int, from exchange.Source) {
+func (d *Downloader) got(from exchange.Source) {
 	if from.Kind == exchange.Head || slices.Contains(d.cfg.HeadAddrs, from.Addr) {
 		d.fromHead.Add(d.store.pieceLength)
 	} else {

@@ -119,15 +119,17 @@ func (f *fallback) fetch(ctx context.Context, piece int, buf []byte) error {
 		f.base.CompareAndSwap(now, (now+1)%int32(len(f.cfg.HTTPBases)))
 		return fmt.Errorf("piece %d: %w", piece, err)
 	}
-	if err := f.store.Put(piece, buf); err != nil {
+	err := f.store.keep(piece, buf, func() {
+		f.fromHead.Add(int64(len(buf)))
+		f.progress.Store(time.Now().UnixNano())
+	})
+	if err != nil {
 		f.base.CompareAndSwap(now, (now+1)%int32(len(f.cfg.HTTPBases)))
 		if !errors.Is(err, exchange.ErrWrongPiece) {
 			f.fail(err) // no room, or a broken disk
 		}
 		return fmt.Errorf("%s: %w", url, err)
 	}
-	f.fromHead.Add(int64(len(buf)))
-	f.progress.Store(time.Now().UnixNano())
 	f.torrent.Have(piece)
 	return nil
 }

@@ -24,6 +24,8 @@ type store struct {
 	dir string
 	// written is called when the last piece of a segment that was being written is done. It must not block.
 	written func(seg int)
+	// got is called for each piece that came from a peer, before it is done; it may be nil.
+	got func(from exchange.Source)
 
 	pieceLocks []sync.Mutex // a piece is written once
 	done       []atomic.Bool
@@ -179,8 +181,18 @@ func (s *store) write(piece int, b []byte) error {
 	return nil
 }
 
-// Put checks a whole piece, writes it and marks it done. A piece that is wrong changes nothing.
-func (s *store) Put(piece int, data []byte) error {
+// Put keeps a piece that came from a peer.
+func (s *store) Put(piece int, data []byte, from exchange.Source) error {
+	return s.keep(piece, data, func() {
+		if s.got != nil {
+			s.got(from)
+		}
+	})
+}
+
+// keep checks a whole piece, writes it, has it counted and marks it done. A piece that is wrong changes nothing,
+// one that is there is not counted again.
+func (s *store) keep(piece int, data []byte, count func()) error {
 	if got, want := sha1.Sum(data), s.sum(piece); got != want {
 		return fmt.Errorf("%w: piece %d, of segment %s: SHA-1 is %x, should be %x",
 			exchange.ErrWrongPiece, piece, s.segments[s.find(piece)].hex, got, want)
@@ -193,6 +205,7 @@ func (s *store) Put(piece int, data []byte) error {
 	if err := s.write(piece, data); err != nil {
 		return err
 	}
+	count()
 	s.markDone(piece)
 	return nil
 }

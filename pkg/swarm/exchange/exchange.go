@@ -35,8 +35,9 @@ const MaxPieceLength = 16 << 20
 type Pieces interface {
 	// ReadAt reads from a piece that is there; off counts from the piece's beginning.
 	ReadAt(piece int, b []byte, off int64) (int, error)
-	// Put checks a whole piece and keeps it; a wrong one is ErrWrongPiece. The bytes are not used afterwards.
-	Put(piece int, data []byte) error
+	// Put checks a whole piece that came from a peer and keeps it; a wrong one is ErrWrongPiece. The bytes are
+	// not used afterwards. The piece may be there already.
+	Put(piece int, data []byte, from Source) error
 	// Has tells whether a piece is there. One that was put may be taken back before Put has returned,
 	// by whoever finds that the whole is wrong; then the exchange is told by Lose.
 	Has(piece int) bool

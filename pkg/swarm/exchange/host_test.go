@@ -16,16 +16,19 @@ import (
 )
 
 // memory has pieces that are full of their number.
-type memory struct{}
+type memory struct {
+	got chan int // pieces that were put
+}
 
 func (memory) ReadAt(piece int, b []byte, _ int64) (int, error) {
 	return copy(b, bytes.Repeat([]byte{byte(piece)}, len(b))), nil
 }
 
-func (memory) Put(piece int, data []byte) error {
+func (m memory) Put(piece int, data []byte, _ Source) error {
 	if !bytes.Equal(data, bytes.Repeat([]byte{byte(piece)}, len(data))) {
 		return ErrWrongPiece
 	}
+	m.got <- piece
 	return nil
 }
 
@@ -44,17 +47,16 @@ var hash = metainfo.HashBytes([]byte("torrent"))
 // runHost runs a host with a torrent of ten pieces, some of which it has.
 func runHost(t *testing.T, k Kind, has int, got chan int) (*Host, *Torrent) {
 	t.Helper()
-	return runHostOf(t, memory{}, k, has, got)
+	return runHostOf(t, memory{got}, k, has)
 }
 
-func runHostOf(t *testing.T, pieces Pieces, k Kind, has int, got chan int) (*Host, *Torrent) {
+func runHostOf(t *testing.T, pieces Pieces, k Kind, has int) (*Host, *Torrent) {
 	t.Helper()
 	h, err := Listen(Config{Kind: k, Listen: netip.MustParseAddrPort("127.0.0.1:0"), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tor, err := h.Add(TorrentConfig{Hash: hash, Count: 10, PieceLength: 2 * BlockSize, Pieces: pieces, Peers: 20,
-		Got: func(piece int, _ Source) { got <- piece }})
+	tor, err := h.Add(TorrentConfig{Hash: hash, Count: 10, PieceLength: 2 * BlockSize, Pieces: pieces, Peers: 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +182,7 @@ func TestNodeTakesFromAStranger(t *testing.T) {
 
 func TestPieceTakenBackWhileItIsPutIsFetchedAgain(t *testing.T) {
 	got := make(chan int, 2)
-	h, tor := runHostOf(t, &fickle{}, Node, 0, got)
+	h, tor := runHostOf(t, &fickle{memory: memory{got}}, Node, 0)
 	tor.Want(0, 10, true)
 	k := call(t, h, "-XX0000-aaaaaaaaaaaa")
 	k.hear(pp.Unchoke)

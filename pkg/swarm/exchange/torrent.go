@@ -22,8 +22,6 @@ type TorrentConfig struct {
 	Pieces      Pieces
 	// Peers limits the connections; heads are always let in.
 	Peers int
-	// Got is called for each piece that came from a peer and was kept; it may be nil.
-	Got func(piece int, from Source)
 	// Failed is called when a piece could not be kept though it is right; it may be nil.
 	Failed func(error)
 }

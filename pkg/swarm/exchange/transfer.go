@@ -77,8 +77,9 @@ func (p *peer) receive(m *pp.Message, now time.Time) (*transfer, error) {
 
 // keep checks a whole piece and keeps it, or leaves the peer alone that sent a wrong one.
 func (t *Torrent) keep(tr *transfer) {
-	err := t.cfg.Pieces.Put(tr.piece, *tr.buf)
-	p, now := tr.from, time.Now()
+	p := tr.from
+	err := t.cfg.Pieces.Put(tr.piece, *tr.buf, Source{p.kind, p.addr})
+	now := time.Now()
 	t.mu.Lock()
 	t.buffers.Put(tr.buf)
 	tr.buf = nil
@@ -100,9 +101,6 @@ func (t *Torrent) keep(tr *transfer) {
 	}
 	t.schedule(now)
 	t.mu.Unlock()
-	if err == nil && t.cfg.Got != nil {
-		t.cfg.Got(tr.piece, Source{p.kind, p.addr})
-	}
 	if err != nil && !errors.Is(err, ErrWrongPiece) && t.cfg.Failed != nil {
 		t.cfg.Failed(err)
 	}

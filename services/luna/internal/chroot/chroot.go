@@ -76,7 +76,6 @@ func Run(o Options) (status int, err error) {
 	served := make(chan error, 1)
 	go func() { served <- serve(ours, o.Release) }()
 	err = cmd.Wait()
-	ours.Close()
 	var exit *exec.ExitError
 	if serveErr := <-served; serveErr != nil && err == nil {
 		return 0, serveErr
