@@ -71,11 +71,11 @@ verify: tools
 test: setup verify build test-unit test-room
 
 # The command line is tested as it is built: its sessions start it hundreds of times, which the race
-# detector makes slow. Many packages wait more than they compute, so four are tested at a time.
+# detector makes slow.
 test-unit: packages
 	LUNA_TEST_IMAGE=$$(deploy/room/make-image.sh)/root && export LUNA_TEST_IMAGE && \
 	LUNA_TEST_PHYSICAL=$$(LUNA_ROOM_KERNEL=linux-image-amd64 deploy/room/make-image.sh)/root && export LUNA_TEST_PHYSICAL && \
-	go test -race -p 4 -tags '$(TAGS)' -timeout 15m -skip '$(MACHINES)' $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v -e /services/integration -e /services/luna$$) && \
+	go test -race -tags '$(TAGS)' -timeout 15m -skip '$(MACHINES)' $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v -e /services/integration -e /services/luna$$) && \
 	$(STATIC) go test -tags '$(TAGS)' -timeout 15m $(TEST) ./services/luna
 
 test-room: build
