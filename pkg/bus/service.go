@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -85,6 +86,7 @@ type Service struct {
 	line      chan struct{} // holds something for each command that waits or is done
 	slots     chan struct{} // holds something for each command that is done
 	busy      sync.WaitGroup
+	listening atomic.Bool // for all commands
 }
 
 // NewService returns a service that is not yet listening.
@@ -97,7 +99,15 @@ func NewService(c *Conn, name, about string, endpoints ...Endpoint) *Service {
 func (s *Service) String() string { return "commands" }
 
 // Ready says whether requests can arrive.
-func (s *Service) Ready() error { return s.conn.Up() }
+func (s *Service) Ready() error {
+	if err := s.conn.Up(); err != nil {
+		return err
+	}
+	if !s.listening.Load() {
+		return errors.New("not all commands are listened for yet")
+	}
+	return nil
+}
 
 // Run answers until ctx ends, then finishes what was begun.
 func (s *Service) Run(ctx context.Context) error {
@@ -117,6 +127,10 @@ func (s *Service) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.conn.Up() == nil {
+		_ = s.conn.NATS.FlushTimeout(5 * time.Second) // a connection that is lost subscribes anew
+	}
+	s.listening.Store(true)
 	<-ctx.Done()
 	err = svc.Stop()
 	s.busy.Wait()

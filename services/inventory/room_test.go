@@ -67,7 +67,7 @@ func (r *room) startInventory(conn *bus.Conn) (stop func()) {
 	r.t.Cleanup(stop)
 	for range 200 { // until the endpoints are there
 		_, err := bus.Request(r.ctx(), r.conn, subject.Command("inventory", "history", "list"), &inventoryv1.HistoryRequest{}, &inventoryv1.HistoryReply{})
-		if err == nil {
+		if err == nil && task.Ready() == nil {
 			return stop
 		}
 		time.Sleep(20 * time.Millisecond)
