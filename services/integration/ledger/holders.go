@@ -50,7 +50,8 @@ func (o object) told(noun string) Object {
 	return n
 }
 
-// checkNames wants that no two have the same name or MAC.
+// checkNames wants that no two have the same name, and no two nodes the same MAC. Addresses that rest remember the
+// MAC of who had them, who may have had several.
 func (b *book) checkNames() {
 	for noun := range b.objects {
 		owner, card := map[string]string{}, map[string]string{}
@@ -60,6 +61,9 @@ func (b *book) checkNames() {
 				b.fault(OneName, "%ss %s and %s are called %q", noun, other, id, o.Name)
 			}
 			owner[o.Name] = id
+			if noun != "node" {
+				continue
+			}
 			mac := strings.ToLower(o.MAC)
 			if other := card[mac]; mac != "" && other != "" {
 				b.fault(OneMAC, "%ss %s and %s have %s", noun, other, id, mac)
