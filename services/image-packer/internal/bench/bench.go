@@ -40,7 +40,7 @@ type Bench struct {
 	mu   sync.Mutex
 	ctx  context.Context // the life of the jobs; set by Run
 	jobs sync.WaitGroup
-	busy map[string]string // osimage id → job id
+	busy map[string]string // directory → job id
 }
 
 // Applied returns what an outbox waits for: that a release is in the state.
@@ -73,16 +73,18 @@ func (b *Bench) Ready() error { return nil }
 // String returns "packs".
 func (b *Bench) String() string { return "packs" }
 
-// start begins work on an image and returns its job; one at a time an image. Nobody may work in
-// its directory meanwhile.
-func (b *Bench) start(image *inventoryv1.Osimage, title string, do func(context.Context, *job.Job) error) (*jobv1.JobReply, error) {
+// start begins work on an image and returns its job; one at a time in its directory, and in one
+// that the work makes. Nobody else may work in the image's meanwhile.
+func (b *Bench) start(image *inventoryv1.Osimage, makes, title string, do func(context.Context, *job.Job) error) (*jobv1.JobReply, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.ctx == nil {
 		return nil, fault.Unavailablef("not done: the packer is stopping")
 	}
-	if id := b.busy[image.Id]; id != "" {
-		return nil, fault.Conflictf("osimage %s is being worked on: `luna job follow image-packer %s`", image.Name, id)
+	for _, dir := range []string{image.Path, makes} {
+		if err := b.idle(dir); err != nil {
+			return nil, err
+		}
 	}
 	lock, err := imagelock.Exclusive(image.Path)
 	if errors.Is(err, imagelock.ErrBusy) {
@@ -95,12 +97,13 @@ func (b *Bench) start(image *inventoryv1.Osimage, title string, do func(context.
 		b.busy = map[string]string{}
 	}
 	j := job.Start(b.Conn, b.Out, b.Log, "image-packer", title)
-	b.busy[image.Id] = j.ID()
+	b.busy[image.Path], b.busy[makes] = j.ID(), j.ID()
 	life := b.ctx
 	b.jobs.Go(func() {
 		err := errors.Join(do(life, j), lock.Unlock())
 		b.mu.Lock()
-		delete(b.busy, image.Id)
+		delete(b.busy, image.Path)
+		delete(b.busy, makes)
 		b.mu.Unlock()
 		if err != nil {
 			b.Log.Warn("work on an image failed", "job", title, "err", err)
@@ -110,6 +113,14 @@ func (b *Bench) start(image *inventoryv1.Osimage, title string, do func(context.
 	return &jobv1.JobReply{JobId: j.ID()}, nil
 }
 
+// idle is an error while there is work in a directory; mu is held.
+func (b *Bench) idle(dir string) error {
+	if id := b.busy[dir]; id != "" {
+		return fault.Conflictf("%s is being worked on: `luna job follow image-packer %s`", dir, id)
+	}
+	return nil
+}
+
 // pack begins a pack and returns its job.
 func (b *Bench) pack(_ context.Context, _ bus.Call, req *imagepackerv1.PackRequest) (*jobv1.JobReply, error) {
 	image, err := b.image(req.Name)
@@ -117,7 +128,7 @@ func (b *Bench) pack(_ context.Context, _ bus.Call, req *imagepackerv1.PackReque
 		return nil, err
 	}
 	what := pack.What{Payload: req.Image || !req.Boot, Boot: req.Boot || !req.Image, CopyBoot: req.CopyBoot}
-	return b.start(image, "pack "+image.Name, func(ctx context.Context, j *job.Job) error { return b.work(ctx, image, what, j) })
+	return b.start(image, image.Path, "pack "+image.Name, func(ctx context.Context, j *job.Job) error { return b.work(ctx, image, what, j) })
 }
 
 // find finds an image as this head knows it.
@@ -154,7 +165,7 @@ func (b *Bench) work(ctx context.Context, image *inventoryv1.Osimage, what pack.
 	r, err := b.Packer.Pack(ctx, image, what, current(shelf), j)
 	if errors.Is(err, syscall.ENOSPC) {
 		// What was stored until then would keep the disk full; no release names it.
-		return errors.Join(fault.Unavailablef("not done: there is no room on the disk of head %s: %w", b.Packer.Head, err), b.sweep(ctx, image.Id))
+		return errors.Join(fault.Unavailablef("not done: there is no room on the disk of head %s: %w", b.Packer.Head, err), b.sweep(ctx, image.Path))
 	}
 	if err != nil {
 		return err
@@ -166,14 +177,12 @@ func (b *Bench) work(ctx context.Context, image *inventoryv1.Osimage, what pack.
 	if err := b.published(ctx, image.Id, r.Manifest); err != nil {
 		return err
 	}
-	return b.sweep(ctx, image.Id)
+	return b.sweep(ctx, image.Path)
 }
 
 func current(rs *imagepackerv1.Releases) *imagepackerv1.Release {
-	for _, r := range rs.Releases {
-		if r.Manifest == rs.Current {
-			return r
-		}
+	if at := currentAt(rs); at >= 0 {
+		return rs.Releases[at]
 	}
 	return nil
 }
@@ -231,8 +240,8 @@ func (b *Bench) waiting(osimageID string) bool {
 func (b *Bench) sweep(ctx context.Context, mine string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for id := range b.busy {
-		if id != mine {
+	for dir := range b.busy {
+		if dir != mine {
 			return nil
 		}
 	}

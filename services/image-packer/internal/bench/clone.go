@@ -36,7 +36,7 @@ func (b *Bench) clone(ctx context.Context, call bus.Call, req *imagepackerv1.Osi
 	if err := checkFree(add.Path, image.Head); err != nil {
 		return nil, err
 	}
-	return b.start(image, "clone "+image.Name, func(ctx context.Context, j *job.Job) error {
+	return b.start(image, add.Path, "clone "+image.Name, func(ctx context.Context, j *job.Job) error {
 		j.Phase("copy", "bytes")
 		if err := copyTree(ctx, image.Path, add.Path, j.Progress); err != nil {
 			return fault.Conflictf("not done: %w", err)

@@ -8,6 +8,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/fault"
 	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 )
 
 // rollback makes another kept release the one that nodes boot.
@@ -17,7 +18,7 @@ func (b *Bench) rollback(ctx context.Context, _ bus.Call, req *imagepackerv1.Rol
 		return nil, err
 	}
 	b.mu.Lock()
-	rs, err := b.turn(image.Id, image.Name, req.Release)
+	rs, err := b.turn(image, req.Release)
 	b.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -26,20 +27,20 @@ func (b *Bench) rollback(ctx context.Context, _ bus.Call, req *imagepackerv1.Rol
 }
 
 // turn publishes the releases with another current one; mu is held.
-func (b *Bench) turn(id, name, to string) (*imagepackerv1.Releases, error) {
-	if job := b.busy[id]; job != "" {
-		return nil, fault.Conflictf("osimage %s is being worked on: `luna job follow image-packer %s`", name, job)
+func (b *Bench) turn(image *inventoryv1.Osimage, to string) (*imagepackerv1.Releases, error) {
+	if err := b.idle(image.Path); err != nil {
+		return nil, err
 	}
-	rs, err := b.Shelf.Of(id)
+	rs, err := b.Shelf.Of(image.Id)
 	if err != nil {
 		return nil, err
 	}
-	r, err := choose(rs, name, to)
+	r, err := choose(rs, image.Name, to)
 	if err != nil {
 		return nil, err
 	}
 	if r.Manifest == rs.Current {
-		return nil, fault.Conflictf("%s is the current release of osimage %s already", r.Manifest, name)
+		return nil, fault.Conflictf("%s is the current release of osimage %s already", r.Manifest, image.Name)
 	}
 	rs.Current = r.Manifest
 	return rs, b.put(rs)
