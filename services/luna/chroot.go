@@ -27,15 +27,10 @@ func (a *app) chrootCommand() *cobra.Command {
 			"(32-bit programs in a 64-bit image see this machine's). What is started in it ends with it.\n" +
 			"The image is not packed meanwhile.",
 		Example: "  luna osimage chroot compute\n  lchroot compute apt-get install -y hwloc", ValidArgsFunction: a.completeNames(catalog.Osimage)}
-	name := nameFlag(cmd, true)
-	cmd.Args = nil
+	split := nameAndRest(cmd)
 	cmd.Flags().SetInterspersed(false) // what follows the name is the command's
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		words := 0
-		if !cmd.Flags().Changed("name") {
-			words = min(1, len(args))
-		}
-		n, err := name(args[:words])
+		n, command, err := split(args)
 		if err != nil {
 			return err
 		}
@@ -43,7 +38,7 @@ func (a *app) chrootCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.enter(rep.Object.GetOsimage(), args[words:])
+		return a.enter(rep.Object.GetOsimage(), command)
 	}
 	return cmd
 }

@@ -171,3 +171,17 @@ func nameFlag(cmd *cobra.Command, required bool) func(args []string) (string, er
 		return *name, nil
 	}
 }
+
+// nameAndRest is nameFlag for commands that take further words after the name.
+func nameAndRest(cmd *cobra.Command) func(args []string) (name string, rest []string, err error) {
+	name := nameFlag(cmd, true)
+	cmd.Args = cobra.ArbitraryArgs
+	return func(args []string) (string, []string, error) {
+		n := 0
+		if !cmd.Flags().Changed("name") {
+			n = min(1, len(args))
+		}
+		first, err := name(args[:n])
+		return first, args[n:], err
+	}
+}

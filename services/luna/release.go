@@ -45,19 +45,19 @@ func (a *app) showReleases(rep *imagepackerv1.ReleasesReply) error {
 func (a *app) rollbackCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "rollback NAME [RELEASE]", Short: "let nodes boot an earlier release, the one before when none is named",
 		Example: "  luna osimage rollback compute", ValidArgsFunction: a.completeNames(catalog.Osimage)}
-	name := nameFlag(cmd, true)
-	cmd.Args = cobra.MaximumNArgs(2)
+	split := nameAndRest(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		req := &imagepackerv1.RollbackRequest{}
-		names := 1
-		if cmd.Flags().Changed("name") {
-			names = 0
-		}
-		if len(args) > names {
-			req.Release, args = args[names], args[:names]
-		}
-		if req.Name, err = name(args); err != nil {
+		var rest []string
+		if req.Name, rest, err = split(args); err != nil {
 			return err
+		}
+		switch len(rest) {
+		case 0:
+		case 1:
+			req.Release = rest[0]
+		default:
+			return fault.Invalidf("unexpected word %q", rest[1])
 		}
 		rep, err := ask(cmd.Context(), a, packer, "release", "rollback", req, &imagepackerv1.ReleasesReply{})
 		if err != nil {
