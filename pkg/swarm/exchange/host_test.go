@@ -113,6 +113,15 @@ func (k *talk) hear(want pp.MessageType) (m pp.Message) {
 	return m
 }
 
+// give answers requests with blocks that are full of a byte.
+func (k *talk) give(requests int, full byte) {
+	k.t.Helper()
+	for range requests {
+		m := k.hear(pp.Request)
+		k.say(pp.Message{Type: pp.Piece, Index: m.Index, Begin: m.Begin, Piece: bytes.Repeat([]byte{full}, int(m.Length))})
+	}
+}
+
 // over fails unless the host ends the conversation.
 func (k *talk) over() {
 	k.t.Helper()
@@ -170,10 +179,7 @@ func TestNodeTakesFromAStranger(t *testing.T) {
 	k.hear(pp.Interested)
 	k.say(pp.Message{Type: pp.Unchoke})
 	k.say(pp.Message{Type: pp.Have, Index: 9})
-	for range 2 {
-		m := k.hear(pp.Request)
-		k.say(pp.Message{Type: pp.Piece, Index: m.Index, Begin: m.Begin, Piece: bytes.Repeat([]byte{9}, int(m.Length))})
-	}
+	k.give(2, 9)
 	if piece := <-got; piece != 9 {
 		t.Errorf("got piece %d", piece)
 	}
@@ -189,10 +195,7 @@ func TestPieceTakenBackWhileItIsPutIsFetchedAgain(t *testing.T) {
 	k.hear(pp.Interested)
 	k.say(pp.Message{Type: pp.Unchoke})
 	k.say(pp.Message{Type: pp.Have, Index: 4})
-	for range 4 {
-		m := k.hear(pp.Request)
-		k.say(pp.Message{Type: pp.Piece, Index: m.Index, Begin: m.Begin, Piece: bytes.Repeat([]byte{4}, int(m.Length))})
-	}
+	k.give(4, 4)
 	for range 2 {
 		if piece := <-got; piece != 4 {
 			t.Errorf("got piece %d", piece)
@@ -208,10 +211,7 @@ func TestWhoSendsAWrongPieceIsLeftAlone(t *testing.T) {
 	k.hear(pp.Interested)
 	k.say(pp.Message{Type: pp.Unchoke})
 	k.say(pp.Message{Type: pp.Have, Index: 4})
-	for range 2 {
-		m := k.hear(pp.Request)
-		k.say(pp.Message{Type: pp.Piece, Index: m.Index, Begin: m.Begin, Piece: make([]byte, m.Length)})
-	}
+	k.give(2, 0)
 	k.over()
 	call(t, h, "-XX0000-bbbbbbbbbbbb").over()
 }
