@@ -41,6 +41,39 @@ func serve(t *testing.T, conn *bus.Conn, do func(context.Context, bus.Call, *inv
 	})
 }
 
+func TestReadyOnceAllCommandsAreListenedFor(t *testing.T) {
+	srv := natstest.Start(t)
+	var all []bus.Endpoint
+	for _, verb := range []string{"add", "change", "show"} {
+		all = append(all, bus.Handle("node", verb, func(context.Context, bus.Call, *inventoryv1.ShowRequest) (*inventoryv1.ShowReply, error) {
+			return &inventoryv1.ShowReply{}, nil
+		}))
+	}
+	s := bus.NewService(srv.Connect(t, "inventory"), "inventory", "a test", all...)
+	if err := s.Ready(); err == nil {
+		t.Error("ready before it runs")
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	limit := within(t, time.Minute)
+	for s.Ready() != nil && limit.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	client := srv.Connect(t, "operator")
+	for _, verb := range []string{"add", "change", "show"} { // at once, all of them
+		if _, err := bus.Request(limit, client, subject.Command("inventory", "node", verb), &inventoryv1.ShowRequest{}, &inventoryv1.ShowReply{}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 const show = "luna.cmd.inventory.node.show"
 
 // ask sends a command, again while the service is not there yet.
