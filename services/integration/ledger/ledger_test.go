@@ -109,6 +109,12 @@ func TestAGoodStreamHasNoFault(t *testing.T) {
 	s.batch("del1", restOf1, gone(node1))
 	s.batch("add4", gone(restOf1), node("N4", "node001", "52:54:00:00:00:01", "10.0.0.1")) // all of it is free again
 	s.batch("swap", node("N4", "node002", "", "10.0.0.2"), node("N2", "node001", "", "10.0.0.1"))
+	for _, last := range []int{5, 6} { // one machine, twice: both its addresses rest
+		n := node(fmt.Sprint("N", last), "node005", "52:54:00:00:00:05", fmt.Sprint("10.0.0.", last))
+		rest := object{fmt.Sprintf("rest.W-0a0000%02x", last), fmt.Sprintf(`{"network_id":"W","address":"10.0.0.%d","until":"2030-01-01T00:00:00Z","mac":"52:54:00:00:00:05"}`, last)}
+		s.batch(fmt.Sprint("come", last), n)
+		s.batch(fmt.Sprint("go", last), rest, gone(n))
+	}
 	answers := []ledger.Answer{
 		{CommandID: "add1", Done: true, Objects: []ledger.Object{{Noun: "node", Name: "node001", Addresses: []string{"10.0.0.1"}}}},
 		{CommandID: "add2", Done: true, Objects: []ledger.Object{{Noun: "node", Name: "node003", Addresses: []string{"10.0.0.3"}}, {Noun: "node", Name: "node002", Addresses: []string{"10.0.0.2"}}}},
