@@ -77,7 +77,7 @@ AS_BUILT = /services/luna|/services/image-packer/internal/initrd
 test-unit: packages
 	LUNA_TEST_IMAGE=$$(deploy/room/make-image.sh)/root && export LUNA_TEST_IMAGE && \
 	LUNA_TEST_PHYSICAL=$$(LUNA_ROOM_KERNEL=linux-image-amd64 deploy/room/make-image.sh)/root && export LUNA_TEST_PHYSICAL && \
-	go test -race -tags '$(TAGS)' -timeout 15m -skip '$(MACHINES)' $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v /services/integration | grep -vE '($(AS_BUILT))$$') && \
+	go test -race -tags '$(TAGS)' -timeout 15m -parallel 6 -skip '$(MACHINES)' $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v /services/integration | grep -vE '($(AS_BUILT))$$') && \
 	$(STATIC) go test -tags '$(TAGS)' -timeout 15m $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -E '($(AS_BUILT))$$')
 
 test-room: build

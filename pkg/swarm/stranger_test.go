@@ -45,6 +45,7 @@ var strangers = map[string]stranger{
 // Each foreign client gets the payload from a head, a node gets it from the client, and the client
 // from the node.
 func TestStrangersTakePart(t *testing.T) {
+	t.Parallel()
 	for name, s := range strangers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -67,21 +68,58 @@ func TestStrangersTakePart(t *testing.T) {
 	}
 }
 
+// As one of eight nodes a foreign client gets the same bytes, and gives others what it has. The links are slow,
+// since transmission thinks every 10 s of whom to serve.
+func TestStrangerIsOneOfEight(t *testing.T) {
+	t.Parallel()
+	for name, s := range strangers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testenv.Program(t, s.program)
+			r := newSwitchroom(t, "4mbit", pieceLength, 80, 70, 50)
+			head := r.head()
+			torrent := filepath.Join(r.dir, "luna.torrent")
+			write(t, torrent, r.payload.announcingTo(t, "http://"+head.addr.String()+":7051/announce"))
+			list := r.nodes(7)
+			m := s.start(t, r, torrent)
+			begin(list)
+			r.complete(name+" as the eighth, to the others", list)
+			s.complete(t, m)
+			t.Logf("%s has sent %d bytes, the payload has %d", name, m.sent(), r.payload.size)
+			// What it says itself is some hundredths of what it fetches.
+			if sent := m.sent(); sent < r.payload.size/10 {
+				t.Errorf("%s has sent %d bytes only: it was no peer", name, sent)
+			}
+		})
+	}
+}
+
 // join lets a client join and waits until it has everything.
 func (s stranger) join(t *testing.T, r *switchroom, torrent string) *machine {
 	t.Helper()
+	m := s.start(t, r, torrent)
+	s.complete(t, m)
+	return m
+}
+
+// start lets a client join.
+func (s stranger) start(t *testing.T, r *switchroom, torrent string) *machine {
+	t.Helper()
 	m := r.plug()
-	into := filepath.Join(r.dir, strconv.Itoa(m.index))
-	if err := os.Mkdir(into, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	m.run("HOME="+into, s.program, s.args(t, m, torrent, into)...)
-	for _, name := range r.payload.segments {
+	m.role.Dir = filepath.Join(r.dir, strconv.Itoa(m.index))
+	must(t, os.Mkdir(m.role.Dir, 0o755))
+	m.run("HOME="+m.role.Dir, s.program, s.args(t, m, torrent, m.role.Dir)...)
+	return m
+}
+
+// complete waits until a client has everything.
+func (s stranger) complete(t *testing.T, m *machine) {
+	t.Helper()
+	for _, name := range m.room.payload.segments {
 		eventually(t, func() bool {
-			data, err := os.ReadFile(filepath.Join(into, "luna", name))
+			data, err := os.ReadFile(filepath.Join(m.role.Dir, "luna", name))
 			sum := sha256.Sum256(data)
 			return err == nil && hex.EncodeToString(sum[:]) == name
 		})
 	}
-	return m
 }

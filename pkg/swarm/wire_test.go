@@ -2,6 +2,7 @@ package swarm_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,6 +32,7 @@ type switchroom struct {
 	dir     string
 	heads   []netip.Addr
 	count   int
+	began   time.Time // when nodes were last told to
 }
 
 // machine is a process in a namespace.
@@ -46,6 +48,7 @@ type machine struct {
 	ready chan struct{}
 	over  chan struct{}
 	error latest[string]
+	said  *bytes.Buffer // on its standard error, to be read when it is over
 }
 
 // rooms counts them, so that each has names of its own.
@@ -99,11 +102,17 @@ func (r *switchroom) plug() *machine {
 	r.ip("-n", ns, "link", "set", "eth0", "up")
 	r.ip("-n", r.name, "link", "set", m.port(), "master", "br0", "up")
 	if r.rate != "" {
-		shape := []string{"root", "tbf", "rate", r.rate, "burst", "15kb", "limit", "150kb"}
-		command(r.t, "tc", append([]string{"-n", ns, "qdisc", "add", "dev", "eth0"}, shape...)...)
-		command(r.t, "tc", append([]string{"-n", r.name, "qdisc", "add", "dev", m.port()}, shape...)...)
+		m.shape(r.rate)
 	}
 	return m
+}
+
+// shape gives a machine's link a rate, as tc(8) has it, in both directions.
+func (m *machine) shape(rate string) {
+	m.room.t.Helper()
+	for ns, dev := range map[string]string{m.namespace(): "eth0", m.room.name: m.port()} {
+		command(m.room.t, "tc", "-n", ns, "qdisc", "replace", "dev", dev, "root", "tbf", "rate", rate, "burst", "15kb", "limit", "150kb")
+	}
 }
 
 // head adds a head that has the payload, and waits until it offers it.
@@ -154,7 +163,8 @@ func (m *machine) run(variable, name string, args ...string) {
 	m.room.t.Helper()
 	m.cmd = exec.Command("ip", append([]string{"netns", "exec", m.namespace(), name}, args...)...)
 	m.cmd.Env = append(os.Environ(), variable)
-	m.cmd.Stderr = os.Stderr
+	m.said = &bytes.Buffer{}
+	m.cmd.Stderr = io.MultiWriter(os.Stderr, m.said)
 	in, err := m.cmd.StdinPipe()
 	if err != nil {
 		m.room.t.Fatal(err)
@@ -248,6 +258,7 @@ func (m *machine) sent() int64 {
 }
 
 func begin(list []*machine) {
+	list[0].room.began = time.Now()
 	for _, m := range list {
 		m.tell("go")
 	}
@@ -265,6 +276,24 @@ func share(list []*machine, part float64) {
 		}
 		return float64(have) >= part*float64(all)
 	})
+}
+
+// complete waits until every machine has all of it, and says how long that took, beside size ÷ link.
+func (r *switchroom) complete(what string, list []*machine) {
+	r.t.Helper()
+	allComplete(list, surviving)
+	var last time.Time
+	for _, m := range list {
+		if done := m.done.get(); done.After(last) {
+			last = done
+		}
+	}
+	var mbit float64
+	if _, err := fmt.Sscanf(r.rate, "%fmbit", &mbit); err != nil {
+		r.t.Fatalf("rate %q: %v", r.rate, err)
+	}
+	bound := time.Duration(float64(r.payload.size) * 8e3 / mbit)
+	r.t.Logf("%s: complete %s after the beginning, size ÷ link is %s", what, last.Sub(r.began).Round(time.Millisecond), bound.Round(time.Millisecond))
 }
 
 // allComplete waits until every machine has all of it, and compares the bytes.
