@@ -3,7 +3,6 @@ package integration_test
 import (
 	"encoding/json"
 	"net"
-	"net/netip"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -93,7 +92,7 @@ var obtained = regexp.MustCompile(`lease of ([0-9.]+) obtained`)
 // stranger gets an address for a machine that nobody knows.
 func (o *outage) stranger() string {
 	o.t.Helper()
-	h, err := o.l.AddHost(o.ctx, "stranger", net.HardwareAddr{0x02, 0, 0, 0xee, 0, 1}, netip.Prefix{})
+	h, err := o.l.AddHost(o.ctx, "stranger", net.HardwareAddr{0x02, 0, 0, 0xee, 0, 1})
 	must(o.t, err)
 	out, err := h.Command(o.ctx, "udhcpc", "-i", "eth0", "-f", "-n", "-q", "-t", "10", "-s", "/bin/true").CombinedOutput()
 	got := obtained.FindStringSubmatch(string(out))

@@ -32,7 +32,7 @@ func TestDiscoveryBySwitchPort(t *testing.T) {
 	c := &checker{t: t, ctx: ctx, l: l}
 	c.head("ip", "addr", "add", managedSwitch.Listen.Addr().String()+"/16", "dev", room.Bridge)
 	// The first port is nobody's: it shifts the numbers.
-	_, err := l.AddHost(ctx, "first", net.HardwareAddr{0x52, 0x54, 0, 0xcc, 0, 1}, netip.Prefix{})
+	_, err := l.AddHost(ctx, "first", net.HardwareAddr{0x52, 0x54, 0, 0xcc, 0, 1})
 	must(t, err)
 	other, err := l.AddMachine(room.Machine{Name: "other", MAC: "52:54:00:dd:00:01"})
 	must(t, err)

@@ -18,9 +18,9 @@ type Host struct {
 	port string
 }
 
-// AddHost makes a host. Its card has an address only when addr is valid. Its namespace's name is the room's, a hyphen
+// AddHost makes a host, whose card has these addresses, if any. Its namespace's name is the room's, a hyphen
 // and name.
-func (r *Room) AddHost(ctx context.Context, name string, mac net.HardwareAddr, addr netip.Prefix) (*Host, error) {
+func (r *Room) AddHost(ctx context.Context, name string, mac net.HardwareAddr, addrs ...netip.Prefix) (*Host, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -31,14 +31,14 @@ func (r *Room) AddHost(ctx context.Context, name string, mac net.HardwareAddr, a
 		return nil, fmt.Errorf("add host %s: %w", name, err)
 	}
 	h := &Host{Namespace: ns, room: r, port: fmt.Sprintf("host%d", len(r.hosts))}
-	if err := h.connect(mac, addr); err != nil {
+	if err := h.connect(mac, addrs); err != nil {
 		return nil, errors.Join(fmt.Errorf("add host %s: %w", name, err), ns.remove())
 	}
 	r.hosts = append(r.hosts, h)
 	return h, nil
 }
 
-func (h *Host) connect(mac net.HardwareAddr, addr netip.Prefix) error {
+func (h *Host) connect(mac net.HardwareAddr, addrs []netip.Prefix) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.HardwareAddr, attrs.Namespace = "eth0", mac, netlink.NsFd(h.handle)
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: h.port, PeerNamespace: netlink.NsFd(h.room.handle)}
@@ -48,10 +48,12 @@ func (h *Host) connect(mac net.HardwareAddr, addr netip.Prefix) error {
 	if err := h.room.plug(h.port); err != nil {
 		return err
 	}
-	if !addr.IsValid() {
-		return h.up("eth0")
+	for _, addr := range addrs {
+		if err := h.give("eth0", addr); err != nil {
+			return err
+		}
 	}
-	return h.give("eth0", addr)
+	return h.up("eth0")
 }
 
 // Bytes is what the host received and sent, counted at its port of the switch.

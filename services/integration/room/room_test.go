@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -104,7 +103,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err := m.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h, err := r.AddHost(t.Context(), "stranger", nil, netip.Prefix{})
+	h, err := r.AddHost(t.Context(), "stranger", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
