@@ -29,6 +29,9 @@ type DownloadConfig struct {
 	ListenPort int
 	// Local is the address to listen on and to dial from; the zero address is all.
 	Local netip.Addr
+	// Near is this node's network: pieces are asked of nodes in it before others. The zero prefix makes no
+	// difference.
+	Near netip.Prefix
 	// HeadAddrs are addresses of heads: what comes from there counts as theirs, as does what comes
 	// from a peer that calls itself a head.
 	HeadAddrs []netip.Addr
@@ -46,8 +49,10 @@ type Stats struct {
 	Total, Completed int64
 	// FromHead is bytes of pieces from the heads, over BitTorrent and HTTP; FromPeers is from other nodes.
 	FromHead, FromPeers int64
-	// Peers is how many are connected.
-	Peers int
+	// Sent is bytes of pieces that others were sent.
+	Sent int64
+	// Peers is how many are connected, Lacking how many of them are nodes that do not have everything yet.
+	Peers, Lacking int
 	// LastError is the last thing that went wrong, though it may have come right since.
 	LastError string
 	// LastProgress is when the last piece was completed; zero before the first.
@@ -127,7 +132,7 @@ func (d *Downloader) Run(ctx context.Context) error {
 
 func (d *Downloader) torrentConfig() exchange.TorrentConfig {
 	return exchange.TorrentConfig{Hash: d.store.hash, Count: d.store.pieces(), PieceLength: d.store.pieceLength,
-		Pieces: d.store, Peers: maxPeersOfNode, Failed: d.fail}
+		Pieces: d.store, Peers: maxPeersOfNode, Near: d.cfg.Near, Failed: d.fail}
 }
 
 // work runs all that works together until ctx ends or something is fatal.

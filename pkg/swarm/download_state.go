@@ -87,7 +87,7 @@ func (d *Downloader) Stats() Stats {
 	defer d.mu.Unlock()
 	s.LastError = d.lastErr
 	if d.torrent != nil {
-		s.Peers = d.torrent.Peers()
+		s.Peers, s.Lacking, s.Sent = d.torrent.Peers(), d.torrent.Lacking(), d.torrent.Sent()
 	}
 	return s
 }

@@ -37,6 +37,7 @@ type role struct {
 	Torrent string // the torrent file
 	Dir     string
 	Stall   time.Duration
+	Near    netip.Prefix
 }
 
 // word is what a machine says on its standard output, a line each.
@@ -155,7 +156,7 @@ func (r role) node(ctx context.Context, cancel context.CancelFunc, lines <-chan 
 	if err != nil {
 		return err
 	}
-	cfg := swarm.DownloadConfig{Dir: r.Dir, Local: r.Addr, HeadAddrs: r.Heads, Stall: r.Stall, Log: log, ListenPort: peerPort}
+	cfg := swarm.DownloadConfig{Dir: r.Dir, Local: r.Addr, HeadAddrs: r.Heads, Stall: r.Stall, Near: r.Near, Log: log, ListenPort: peerPort}
 	var trackers []string
 	for _, h := range r.Heads {
 		at := netip.AddrPortFrom(h, trackerPort)

@@ -23,6 +23,7 @@ var headAddr = netip.MustParseAddr("127.0.0.1")
 type head struct {
 	*swarm.Tracker
 	seeder *swarm.Seeder
+	change func(*swarm.SeederConfig) // nil changes nothing
 	url    string
 	stop   func() // of the seeder
 	// served counts the answers of /payload/.
@@ -33,7 +34,14 @@ type head struct {
 // newHead starts a head that has the payloads. Its seeder listens on a port of its choice.
 func newHead(t testing.TB, dir string, ps ...payload) *head {
 	t.Helper()
+	return newHeadWith(t, dir, nil, ps...)
+}
+
+// newHeadWith starts one whose seeder is configured otherwise.
+func newHeadWith(t testing.TB, dir string, change func(*swarm.SeederConfig), ps ...payload) *head {
+	t.Helper()
 	h := &head{Tracker: swarm.NewTracker(swarm.TrackerConfig{Pace: swarm.Pace{Interval: time.Second}})}
+	h.change = change
 	h.startSeeder(t, dir, ps...)
 	mux := http.NewServeMux()
 	mux.Handle("/announce", h.Tracker)
@@ -53,8 +61,11 @@ func newHead(t testing.TB, dir string, ps ...payload) *head {
 
 func (h *head) startSeeder(t testing.TB, dir string, ps ...payload) {
 	t.Helper()
-	s, err := swarm.NewSeeder(swarm.SeederConfig{Dir: dir, Listen: netip.AddrPortFrom(headAddr, 0),
-		Recheck: 50 * time.Millisecond, Log: quietLog()})
+	cfg := swarm.SeederConfig{Dir: dir, Listen: netip.AddrPortFrom(headAddr, 0), Recheck: 50 * time.Millisecond, Log: quietLog()}
+	if h.change != nil {
+		h.change(&cfg)
+	}
+	s, err := swarm.NewSeeder(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/luna-hpc/luna/pkg/swarm/exchange"
 )
 
@@ -24,7 +26,10 @@ type SeederConfig struct {
 	Peers int
 	// Recheck is how often Dir is looked at for segments that came, changed or went; 0 is 30 s.
 	Recheck time.Duration
-	Log     *slog.Logger
+	// Limit is how many bytes of pieces are sent a second over BitTorrent; nil is no limit. Its burst must be
+	// exchange.MinBurst or more.
+	Limit *rate.Limiter
+	Log   *slog.Logger
 }
 
 // Wanted is a torrent that a seeder is to have.
@@ -64,7 +69,7 @@ func NewSeeder(cfg SeederConfig) (*Seeder, error) {
 	if cfg.Recheck == 0 {
 		cfg.Recheck = 30 * time.Second
 	}
-	host, err := exchange.Listen(exchange.Config{Kind: exchange.Head, Listen: cfg.Listen, Log: cfg.Log})
+	host, err := exchange.Listen(exchange.Config{Kind: exchange.Head, Listen: cfg.Listen, Limit: cfg.Limit, Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}

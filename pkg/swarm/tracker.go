@@ -44,6 +44,7 @@ type Tracker struct {
 	mu     sync.Mutex
 	pace   Pace
 	head   Head
+	near   []netip.Prefix
 	swarms map[InfoHash]*members
 }
 
@@ -89,6 +90,23 @@ func (t *Tracker) SetHead(h Head) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.head = h
+}
+
+// SetNetworks tells which networks there are. Of many peers, most of those that one is told of are of its own.
+func (t *Tracker) SetNetworks(list []netip.Prefix) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.near = slices.Clone(list)
+}
+
+// network returns the smallest network that an address is in; the zero prefix when it is in none.
+func (t *Tracker) network(addr netip.Addr) (best netip.Prefix) {
+	for _, p := range t.near {
+		if p.Contains(addr) && (!best.IsValid() || p.Bits() > best.Bits()) {
+			best = p
+		}
+	}
+	return best
 }
 
 // SetTorrents makes the tracker know these torrents and no others. Peers of those it knew stay.
@@ -200,7 +218,7 @@ func (t *Tracker) announce(q announceQuery, from, local netip.Addr) (announceRep
 		want = min(want, q.numWant)
 	}
 	list := t.head.peers(local, p.addr)
-	list = m.append(list, p, want)
+	list = m.append(list, p, want, t.network(from))
 	return t.reply(m, q, list[:min(len(list), want)]), nil
 }
 

@@ -11,6 +11,8 @@ import (
 const (
 	// rings is how many orders the peers of a torrent stand in; each is told its neighbours in all.
 	rings = 10
+	// nearRings is how many of them, where there are several networks, are of each network alone.
+	nearRings = 7
 	// everybody is up to how many peers are told to each.
 	everybody = 31
 	// A tracker remembers so many peers of a torrent, and of one address.
@@ -105,8 +107,9 @@ func places(addr netip.AddrPort) (at [rings]uint64) {
 
 // append adds the peers that p is to know, want in all at most: everybody while they are few,
 // else its neighbours on the rings. All then have the same number of neighbours and nobody is far
-// from anybody; drawn by lot, some would be hard to reach. Who is complete needs no others who are.
-func (m *members) append(list []peer, p peer, want int) []peer {
+// from anybody; drawn by lot, some would be hard to reach. Most rings are those of p's network, near, so
+// that what others have comes into it a few times only. Who is complete needs no others who are.
+func (m *members) append(list []peer, p peer, want int, near netip.Prefix) []peer {
 	var chosen []*peer
 	if len(m.peers) <= everybody+1 {
 		for _, o := range m.peers {
@@ -114,7 +117,7 @@ func (m *members) append(list []peer, p peer, want int) []peer {
 		}
 		rand.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 	} else {
-		chosen = m.neighbours(places(p.addr), p.addr)
+		chosen = m.neighbours(places(p.addr), p.addr, near)
 	}
 	for _, o := range chosen {
 		if len(list) >= want {
@@ -128,14 +131,27 @@ func (m *members) append(list []peer, p peer, want int) []peer {
 	return list
 }
 
-// neighbours returns the successor and the predecessor on each ring, once each.
-func (m *members) neighbours(at [rings]uint64, self netip.AddrPort) []*peer {
+// neighbours returns the successor and the predecessor on each ring, once each. Everybody stands on the last
+// rings, on the first nearRings only those who are near; when these are few, all of them are neighbours
+// and everybody stands on all rings.
+func (m *members) neighbours(at [rings]uint64, self netip.AddrPort, near netip.Prefix) []*peer {
+	var list []*peer
+	apart := nearRings
+	if list = m.within(near, self); len(list) <= 2*nearRings {
+		apart = 0
+	} else {
+		list = nil
+	}
 	var next, prev [rings]*peer
 	for addr, o := range m.peers {
 		if addr == self {
 			continue
 		}
-		for i := range rings {
+		first := 0
+		if near.IsValid() && !near.Contains(addr.Addr()) {
+			first = apart
+		}
+		for i := first; i < rings; i++ {
 			// Unsigned distances wrap, as the ring does.
 			if next[i] == nil || o.place[i]-at[i] < next[i].place[i]-at[i] {
 				next[i] = o
@@ -145,12 +161,21 @@ func (m *members) neighbours(at [rings]uint64, self netip.AddrPort) []*peer {
 			}
 		}
 	}
-	var list []*peer
 	for i := range rings {
 		for _, o := range []*peer{next[i], prev[i]} {
 			if o != nil && !slices.Contains(list, o) {
 				list = append(list, o)
 			}
+		}
+	}
+	return list
+}
+
+// within returns the peers of a network but one; nobody is in the zero prefix.
+func (m *members) within(near netip.Prefix, self netip.AddrPort) (list []*peer) {
+	for addr, o := range m.peers {
+		if addr != self && near.IsValid() && near.Contains(addr.Addr()) {
+			list = append(list, o)
 		}
 	}
 	return list

@@ -262,23 +262,46 @@ func TestOneAddressFillsNothing(t *testing.T) {
 // Beyond 31 nodes each is told a few others, and all can still be reached from any.
 func TestManyNodesHangTogether(t *testing.T) {
 	const nodes = 300
-	d := newDesk(t)
 	name := func(i int) string { return fmt.Sprintf("10.1.%d.%d", i/100, i%100+1) }
-	for i := range nodes {
-		d.ask(t, name(i)+":40001", announce(7001, ""))
+	network := func(i int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("10.1.%d.0/24", i)) }
+	for title, c := range map[string]struct {
+		networks   []netip.Prefix
+		most, near int // of those that a node is told of, and how many of them are near at least
+	}{
+		"one network":    {[]netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, 20, 0},
+		"no network":     {nil, 20, 0},
+		"three networks": {[]netip.Prefix{network(0), network(1), network(2)}, 20, 10},
+	} {
+		t.Run(title, func(t *testing.T) {
+			d := newDesk(t)
+			d.SetNetworks(c.networks)
+			for i := range nodes {
+				d.ask(t, name(i)+":40001", announce(7001, ""))
+			}
+			reach := map[string][]string{}
+			for i := range nodes {
+				l := compact4(t, d.ask(t, name(i)+":40001", announce(7001, ""))["peers"])[1:]
+				near := 0
+				for _, to := range l {
+					reach[name(i)+":7001"] = append(reach[name(i)+":7001"], to)
+					if strings.HasPrefix(to, fmt.Sprintf("10.1.%d.", i/100)) {
+						near++
+					}
+				}
+				if len(l) > c.most || near < c.near {
+					t.Errorf("%s is told of %d others, %d of them near", name(i), len(l), near)
+				}
+			}
+			if n := reached(reach, name(0)+":7001"); n != nodes {
+				t.Errorf("from one node %d of %d can be reached", n, nodes)
+			}
+		})
 	}
-	reach, most := map[string][]string{}, 0
-	for i := range nodes {
-		l := compact4(t, d.ask(t, name(i)+":40001", announce(7001, ""))["peers"])
-		most = max(most, len(l))
-		for _, to := range l[1:] {
-			reach[name(i)+":7001"] = append(reach[name(i)+":7001"], to)
-		}
-	}
-	if most > 21 {
-		t.Errorf("a node is told of %d others", most)
-	}
-	seen, todo := map[string]bool{}, []string{name(0) + ":7001"}
+}
+
+// reached returns how many can be reached from one.
+func reached(reach map[string][]string, from string) int {
+	seen, todo := map[string]bool{}, []string{from}
 	for len(todo) > 0 {
 		n := todo[0]
 		todo = todo[1:]
@@ -287,8 +310,33 @@ func TestManyNodesHangTogether(t *testing.T) {
 			todo = append(todo, reach[n]...)
 		}
 	}
-	if len(seen) != nodes {
-		t.Errorf("from one node %d of %d can be reached", len(seen), nodes)
+	return len(seen)
+}
+
+// Of a small network everybody is told, and of others as many as in one network.
+func TestSmallNetworks(t *testing.T) {
+	const racks, nodes = 20, 4
+	d := newDesk(t)
+	var networks []netip.Prefix
+	name := func(i int) string { return fmt.Sprintf("10.1.%d.%d", i/nodes, i%nodes+1) }
+	for i := range racks {
+		networks = append(networks, netip.MustParsePrefix(fmt.Sprintf("10.1.%d.0/24", i)))
+	}
+	d.SetNetworks(networks)
+	for i := range racks * nodes {
+		d.ask(t, name(i)+":40001", announce(7001, ""))
+	}
+	for i := range racks * nodes {
+		l := compact4(t, d.ask(t, name(i)+":40001", announce(7001, ""))["peers"])[1:]
+		near := 0
+		for _, to := range l {
+			if strings.HasPrefix(to, fmt.Sprintf("10.1.%d.", i/nodes)) {
+				near++
+			}
+		}
+		if near != nodes-1 || len(l) < 10 {
+			t.Errorf("%s is told of %d others, %d of them near", name(i), len(l), near)
+		}
 	}
 }
 

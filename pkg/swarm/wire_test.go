@@ -32,6 +32,7 @@ type switchroom struct {
 	dir     string
 	heads   []netip.Addr
 	count   int
+	rack    int       // of machines that are plugged in from now on
 	began   time.Time // when nodes were last told to
 }
 
@@ -73,6 +74,33 @@ func newSwitchroom(t testing.TB, rate string, length int, pieces ...int) *switch
 	return r
 }
 
+// nextRack gives machines from now on a switch of their own, with a trunk to the first one, which is not shaped.
+// They reach all others without a router. The trunk's ends are up1 in the rack and down1 at the first switch.
+func (r *switchroom) nextRack() (network netip.Prefix) {
+	r.t.Helper()
+	r.rack++
+	br, up, down := fmt.Sprintf("br%d", r.rack), fmt.Sprintf("up%d", r.rack), fmt.Sprintf("down%d", r.rack)
+	r.ip("-n", r.name, "link", "add", br, "type", "bridge")
+	r.ip("-n", r.name, "link", "set", br, "up")
+	r.ip("-n", r.name, "link", "add", up, "type", "veth", "peer", "name", down)
+	r.ip("-n", r.name, "link", "set", up, "master", br, "up")
+	r.ip("-n", r.name, "link", "set", down, "master", "br0", "up")
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, byte(r.rack), 0}), 24)
+}
+
+// counted returns the bytes that an interface has received and sent.
+func (r *switchroom) counted(namespace, dev string) (received, sent int64) {
+	r.t.Helper()
+	var links []struct {
+		Stats64 struct{ RX, TX struct{ Bytes int64 } }
+	}
+	out := command(r.t, "ip", "-n", namespace, "-s", "-j", "link", "show", dev)
+	if err := json.Unmarshal([]byte(out), &links); err != nil || len(links) != 1 {
+		r.t.Fatalf("%v: %s", err, out)
+	}
+	return links[0].Stats64.RX.Bytes, links[0].Stats64.TX.Bytes
+}
+
 func (r *switchroom) ip(args ...string) { r.t.Helper(); command(r.t, "ip", args...) }
 
 func command(t testing.TB, name string, args ...string) string {
@@ -92,15 +120,15 @@ func (m *machine) port() string { return fmt.Sprintf("p%d", m.index) }
 func (r *switchroom) plug() *machine {
 	r.t.Helper()
 	r.count++
-	m := &machine{room: r, index: r.count, addr: netip.AddrFrom4([4]byte{10, 77, 0, byte(r.count)})}
+	m := &machine{room: r, index: r.count, addr: netip.AddrFrom4([4]byte{10, 77, byte(r.rack), byte(r.count)})}
 	ns := m.namespace()
 	r.ip("netns", "add", ns)
 	r.t.Cleanup(func() { m.kill(); r.ip("netns", "delete", ns) })
 	r.ip("-n", ns, "link", "add", "eth0", "type", "veth", "peer", "name", m.port(), "netns", r.name)
-	r.ip("-n", ns, "addr", "add", m.addr.String()+"/24", "dev", "eth0")
+	r.ip("-n", ns, "addr", "add", m.addr.String()+"/16", "dev", "eth0")
 	r.ip("-n", ns, "link", "set", "lo", "up")
 	r.ip("-n", ns, "link", "set", "eth0", "up")
-	r.ip("-n", r.name, "link", "set", m.port(), "master", "br0", "up")
+	r.ip("-n", r.name, "link", "set", m.port(), "master", fmt.Sprintf("br%d", r.rack), "up")
 	if r.rate != "" {
 		m.shape(r.rate)
 	}
@@ -247,14 +275,8 @@ func (m *machine) link(state string) {
 // sent returns the bytes that a machine's interface has sent.
 func (m *machine) sent() int64 {
 	m.room.t.Helper()
-	var links []struct {
-		Stats64 struct{ TX struct{ Bytes int64 } }
-	}
-	out := command(m.room.t, "ip", "-n", m.namespace(), "-s", "-j", "link", "show", "eth0")
-	if err := json.Unmarshal([]byte(out), &links); err != nil || len(links) != 1 {
-		m.room.t.Fatalf("%v: %s", err, out)
-	}
-	return links[0].Stats64.TX.Bytes
+	_, sent := m.room.counted(m.namespace(), "eth0")
+	return sent
 }
 
 func begin(list []*machine) {

@@ -254,6 +254,15 @@ func TestWhatIsNotThere(t *testing.T) {
 	}
 }
 
+func TestUploadThatServesNobodyIsRefused(t *testing.T) {
+	r := newRoom(t)
+	cfg := torrentseeder.Default()
+	cfg.Upload = 500
+	if _, err := torrentseeder.New(cfg, r.deps(t)); err == nil || !strings.Contains(err.Error(), "upload is 500 bytes a second, needs to be 1048576 or more") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestClientsAreBounded(t *testing.T) {
 	cfg := torrentseeder.Default()
 	cfg.Clients = 0

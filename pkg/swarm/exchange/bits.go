@@ -41,6 +41,13 @@ func (s set) meets(o set) bool {
 	return false
 }
 
+// subtract takes out of s what is in o.
+func (s set) subtract(o set) {
+	for i, w := range o {
+		s[i] &^= w
+	}
+}
+
 // both calls do for each that is in s and in o, in ascending order.
 func (s set) both(o set, do func(i int)) {
 	for at, w := range s {

@@ -55,17 +55,30 @@ func (t *Torrent) room(now time.Time) bool {
 	return busy < inFlight && all < most
 }
 
-// choose returns whom to ask for what; nil when there is nothing to ask for.
+// choose returns whom to ask for what; nil when there is nothing to ask for. Where the own network is known,
+// other networks are asked only for what nobody in it has, and for what is this host's to fetch.
 func (t *Torrent) choose(now time.Time) (*peer, int) {
 	wanted, end := t.wantable, t.wantable.empty()
 	if end {
 		wanted = t.slow(now)
 	}
+	near, far := t.able(now)
+	if p, piece := t.chooseOf(near, wanted, end); p != nil || len(far) == 0 {
+		return p, piece
+	}
+	if !end {
+		wanted = t.far(wanted, near)
+	}
+	return t.chooseOf(far, wanted, end)
+}
+
+// chooseOf returns which of some peers to ask for what.
+func (t *Torrent) chooseOf(able []*peer, wanted set, end bool) (*peer, int) {
 	var peers []*peer
 	var from []candidate
-	most := perPeer(t.able(now))
-	for _, p := range t.peers {
-		if p.able(now) && len(p.open) < most && p.has.meets(wanted) {
+	most := perPeer(len(able))
+	for _, p := range able {
+		if len(p.open) < most && p.has.meets(wanted) {
 			peers = append(peers, p)
 			from = append(from, candidate{len(p.open), time.Duration(p.latency)})
 		}
@@ -110,12 +123,17 @@ func (p *peer) able(now time.Time) bool {
 	return !p.closed && !p.choking && !now.Before(p.alone)
 }
 
-// able returns how many peers may be asked.
-func (t *Torrent) able(now time.Time) (n int) {
+// able returns the peers that may be asked: those in this host's network, and the others. All are near
+// where the network is not known.
+func (t *Torrent) able(now time.Time) (near, far []*peer) {
 	for _, p := range t.peers {
-		if p.able(now) {
-			n++
+		switch {
+		case !p.able(now):
+		case t.isFar(p):
+			far = append(far, p)
+		default:
+			near = append(near, p)
 		}
 	}
-	return n
+	return near, far
 }

@@ -88,6 +88,9 @@ func (p *peer) note(piece int, now time.Time) {
 	if !p.has.has(piece) {
 		p.has.add(piece)
 		t.holders[piece]++
+		if t.isFar(p) {
+			t.imports.saw(piece, now)
+		}
 	}
 	if t.offersTo(p) {
 		t.offers.got(p, piece, now)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/anacrolix/torrent/metainfo"
 	pp "github.com/anacrolix/torrent/peer_protocol"
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -32,8 +33,14 @@ type Config struct {
 	Kind Kind
 	// Listen is the port of peers; the zero address is all addresses. It is dialled from there, too.
 	Listen netip.AddrPort
-	Log    *slog.Logger
+	// Limit is how many bytes of pieces are sent a second, to all peers together; nil is no limit. Its burst
+	// must be MinBurst or more.
+	Limit *rate.Limiter
+	Log   *slog.Logger
 }
+
+// MinBurst is how many bytes are sent at once.
+const MinBurst = serveBlocks * BlockSize
 
 // Host exchanges many torrents on one port.
 type Host struct {

@@ -17,7 +17,7 @@ import (
 func (t *Torrent) meet(c *net.TCPConn, id [20]byte, at netip.AddrPort) (busy bool) {
 	remote, _ := netip.ParseAddrPort(c.RemoteAddr().String())
 	now := time.Now()
-	p := &peer{t: t, conn: c, sock: &thrifty{TCPConn: c, most: unreadBytes(t.length)}, id: id, kind: kindOf(id), addr: remote.Addr().Unmap(), outgoing: at.IsValid(), listens: at,
+	p := &peer{t: t, conn: c, sock: &thrifty{TCPConn: c, most: unreadBytes(t.length)}, id: id, kind: kindOf(id), rank: rank(id), addr: remote.Addr().Unmap(), outgoing: at.IsValid(), listens: at,
 		since: now, wake: make(chan struct{}, 1), gone: make(chan struct{}), has: newSet(t.pieces), choking: true,
 		open: map[int]*transfer{}, penalty: aloneFirst, offered: newSet(t.pieces)}
 	p.heard.Store(now.UnixNano())
@@ -70,6 +70,7 @@ func (t *Torrent) admit(p *peer, now time.Time) (busy bool, err error) {
 		return false, fmt.Errorf("set up the connection: %w", err)
 	}
 	t.peers[p.id] = p
+	t.nearChanged()
 	t.work.Add(1)
 	p.greet()
 	t.lookNow()
@@ -97,6 +98,7 @@ func (p *peer) greet() {
 func (t *Torrent) remove(p *peer, now time.Time) {
 	if t.peers[p.id] == p {
 		delete(t.peers, p.id)
+		t.nearChanged()
 	}
 	p.has.each(func(i int) { t.holders[i]-- })
 	p.has = newSet(t.pieces)

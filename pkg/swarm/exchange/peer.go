@@ -34,6 +34,7 @@ type peer struct {
 	sock     *thrifty // reads from conn
 	id       [20]byte
 	kind     Kind
+	rank     uint64 // of id
 	addr     netip.Addr
 	outgoing bool
 	since    time.Time

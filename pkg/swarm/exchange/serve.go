@@ -92,8 +92,23 @@ func (p *peer) turnOver() {
 	}
 }
 
+// delay waits until the host may send a load's blocks.
+func (p *peer) delay(l *load) error {
+	n := 0
+	for _, k := range l.blocks {
+		n += int(k.length)
+	}
+	if limit := p.t.host.cfg.Limit; limit != nil && n > 0 {
+		return limit.WaitN(p.t.host.ctx, n)
+	}
+	return nil
+}
+
 // send writes a load.
 func (p *peer) send(l *load) error {
+	if err := p.delay(l); err != nil {
+		return err
+	}
 	for _, k := range l.blocks {
 		at := len(l.buf)
 		l.buf = append(l.buf, make([]byte, pieceHeader+k.length)...)

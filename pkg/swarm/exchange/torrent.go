@@ -22,6 +22,9 @@ type TorrentConfig struct {
 	Pieces      Pieces
 	// Peers limits the connections; heads are always let in.
 	Peers int
+	// Near is the network of this host. What peers in it have is asked of them; what none has, one of them
+	// fetches from others. The zero prefix makes no difference.
+	Near netip.Prefix
 	// Failed is called when a piece could not be kept though it is right; it may be nil.
 	Failed func(error)
 }
@@ -51,6 +54,7 @@ type Torrent struct {
 	telling   [3]bool // by plan: a time is set when peers are told
 	addresses *addresses
 	offers    *offers[*peer] // nil but in a head
+	imports   *imports       // nil where the network is not known
 	chance    *rand.Rand
 }
 
@@ -75,6 +79,9 @@ func (h *Host) Add(cfg TorrentConfig) (*Torrent, error) {
 	t.buffers.New = func() any { b := make([]byte, cfg.PieceLength); return &b }
 	if h.cfg.Kind == Head {
 		t.offers = newOffers[*peer](cfg.Count, t.chance)
+	}
+	if cfg.Near.IsValid() {
+		t.imports = newImports(h.id, cfg.Count)
 	}
 	ctx, cancel := context.WithCancel(h.ctx)
 	t.cancel = cancel
@@ -135,6 +142,9 @@ func (t *Torrent) look(now time.Time) (dial []netip.AddrPort, next time.Duration
 	for _, p := range t.peers {
 		p.look(now)
 	}
+	if t.imports != nil {
+		t.imports.look(t.usual, now)
+	}
 	t.schedule(now)
 	if t.offers != nil {
 		t.offers.doubt(now)
@@ -178,6 +188,18 @@ func (t *Torrent) Peers() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.peers)
+}
+
+// Lacking returns how many nodes are connected that do not have all pieces.
+func (t *Torrent) Lacking() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.peers {
+		if p.kind == Node && !p.closed && p.has.count() < t.pieces {
+			n++
+		}
+	}
+	return n
 }
 
 // Sent returns the bytes of pieces that were sent.

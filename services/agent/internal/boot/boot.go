@@ -56,7 +56,7 @@ func New(line cmdline.Line, run, root string, consoles *console.Set, log *slog.L
 	h := head.New(line.URL, line.Heads, line.Node, line.Token)
 	b := &Boot{
 		Line: line, Run: run, Root: root, Consoles: consoles, Log: log, Head: h,
-		Keeper: NewKeeper(run, log), nudges: make(chan struct{}, 1), pause: Pause, clear: sysroot.Clear, system: "/",
+		Keeper: NewKeeper(run, line.Address.Masked(), log), nudges: make(chan struct{}, 1), pause: Pause, clear: sysroot.Clear, system: "/",
 	}
 	b.Report = &report.Reporter{
 		Spool: report.Spool{Dir: filepath.Join(run, "spool")}, Boot: line.Boot, Head: h, Log: log, Now: time.Now,

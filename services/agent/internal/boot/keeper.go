@@ -2,6 +2,7 @@ package boot
 
 import (
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -12,11 +13,12 @@ import (
 // PayloadDir is where the segments lie in the boot's folder.
 func PayloadDir(run string) string { return filepath.Join(run, "payload") }
 
-// NewKeeper returns the keeper of this machine's payload, in memory.
-func NewKeeper(run string, log *slog.Logger) *download.Keeper {
+// NewKeeper returns the keeper of the payload of a machine in a network, in memory.
+func NewKeeper(run string, network netip.Prefix, log *slog.Logger) *download.Keeper {
 	return &download.Keeper{
 		Dir: PayloadDir(run),
 		Open: func(c swarm.DownloadConfig) (download.Swarm, error) {
+			c.Near = network
 			return swarm.NewDownloader(c)
 		},
 		Place: download.Mount, Clear: download.Unmount, Tick: time.Second, Log: log,

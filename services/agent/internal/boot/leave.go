@@ -77,6 +77,7 @@ func (b *Boot) leave(ctx context.Context, card string, ssh *sshd.Server) error {
 		}
 	}
 	say("some steps are not reported", flush(ctx, b.Report, last))
+	b.Keeper.Give(ctx)
 	say("end the payload's exchange", b.Keeper.Close())
 	if ssh != nil {
 		say("end the ssh server", ssh.Stop())

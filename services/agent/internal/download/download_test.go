@@ -44,9 +44,24 @@ func torrent(t *testing.T, text string) (data []byte, names []string) {
 type exchange struct {
 	swarm.DownloadConfig
 	fail chan error
+	// stats are told one after the other, the last one again and again.
+	mu    sync.Mutex
+	stats []swarm.Stats
 }
 
-func (e *exchange) Stats() swarm.Stats { return swarm.Stats{Total: 100} }
+func (e *exchange) Stats() swarm.Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.stats) == 0 {
+		return swarm.Stats{Total: 100}
+	}
+	s := e.stats[0]
+	if len(e.stats) > 1 {
+		e.stats = e.stats[1:]
+	}
+	s.Total = 100
+	return s
+}
 
 func (e *exchange) Run(ctx context.Context) error {
 	select {

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/projection"
 	"github.com/luna-hpc/luna/pkg/release"
@@ -32,6 +34,8 @@ type Options struct {
 	Payload string
 	// Listen is the BitTorrent address.
 	Listen netip.AddrPort
+	// Upload is how many bytes of pieces are sent a second over BitTorrent; nil is no limit.
+	Upload *rate.Limiter
 	// Head is this head's name. Segments of releases that others packed are fetched when Fetch is set.
 	Head  string
 	Fetch bool
@@ -121,7 +125,7 @@ func (s *Seed) Run(ctx context.Context) error {
 // open opens the BitTorrent port, as often as it takes; a nil seeder means that ctx ended.
 func (s *Seed) open(ctx context.Context) (*swarm.Seeder, error) {
 	for {
-		seeder, err := swarm.NewSeeder(swarm.SeederConfig{Dir: s.o.Payload, Listen: s.o.Listen, Log: s.o.Log})
+		seeder, err := swarm.NewSeeder(swarm.SeederConfig{Dir: s.o.Payload, Listen: s.o.Listen, Limit: s.o.Upload, Log: s.o.Log})
 		if err == nil {
 			s.mu.Lock()
 			s.seeder = seeder
@@ -145,7 +149,11 @@ func (s *Seed) Match(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.site = siteOf(cluster)
+		networks, err := catalog.Of(tx).Networks()
+		if err != nil {
+			return err
+		}
+		p.site = siteOf(cluster, networks...)
 		p.releases, err = kept.Releases(tx)
 		return err
 	})
@@ -185,6 +193,7 @@ func (s *Seed) apply(p *picture) error {
 	err = seeder.Set(wanted)
 	s.tracker.SetPace(p.site.Pace)
 	s.tracker.SetHead(swarm.Head{Port: seeder.Port(), Others: p.site.Heads, PeerID: seeder.PeerID()})
+	s.tracker.SetNetworks(p.site.Networks)
 	s.tracker.SetTorrents(hashes)
 	s.now.Store(p)
 	s.mu.Lock()
@@ -205,5 +214,5 @@ func named(releases []kept.Release) map[release.Digest]bool {
 }
 
 func (s Site) equal(o Site) bool {
-	return s.Port == o.Port && s.Pace == o.Pace && slices.Equal(s.Heads, o.Heads)
+	return s.Port == o.Port && s.Pace == o.Pace && slices.Equal(s.Heads, o.Heads) && slices.Equal(s.Networks, o.Networks)
 }

@@ -15,7 +15,7 @@ import (
 const DefaultPort = 7051
 
 // siteOf reads the cluster; nil, before `luna cluster init`, gives a site without heads.
-func siteOf(c *inventoryv1.Cluster) Site {
+func siteOf(c *inventoryv1.Cluster, networks ...*inventoryv1.Network) Site {
 	s := Site{Port: DefaultPort, Pace: swarm.Pace{
 		Interval:    time.Duration(c.GetTrackerInterval()) * time.Second,
 		MinInterval: time.Duration(c.GetTrackerMinInterval()) * time.Second,
@@ -27,6 +27,11 @@ func siteOf(c *inventoryv1.Cluster) Site {
 	for _, text := range append([]string{c.GetFrontendAddress()}, c.GetClusterIps()...) {
 		if a, err := netip.ParseAddr(text); err == nil && !slices.Contains(s.Heads, a) {
 			s.Heads = append(s.Heads, a)
+		}
+	}
+	for _, n := range networks {
+		if p, err := netip.ParsePrefix(n.GetCidr()); err == nil {
+			s.Networks = append(s.Networks, p)
 		}
 	}
 	return s

@@ -73,6 +73,8 @@ type Site struct {
 	// Port of the trackers.
 	Port uint16
 	Pace swarm.Pace
+	// Networks are those of nodes: most of what they have goes to others of their own.
+	Networks []netip.Prefix
 }
 
 // Trackers returns the announce URL of every head.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/luna-hpc/luna/pkg/release"
 	"github.com/luna-hpc/luna/pkg/swarm"
@@ -42,6 +43,8 @@ type Options struct {
 	Tracker  http.Handler
 	// Clients is how many segments are sent at a time.
 	Clients int
+	// Upload is how many bytes of segments are sent a second; nil is no limit.
+	Upload  *rate.Limiter
 	Metrics prometheus.Registerer
 }
 
@@ -121,7 +124,7 @@ func (h *handler) send(w http.ResponseWriter, r *http.Request, f *os.File, hex s
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	w.Header().Set("ETag", `"`+hex+`"`)
-	http.ServeContent(&counted{w, h.sent}, r, "", time.Time{}, f)
+	http.ServeContent(&counted{w, r.Context(), h.Upload, h.sent}, r, "", time.Time{}, f)
 }
 
 // refuse says why a segment cannot be had.

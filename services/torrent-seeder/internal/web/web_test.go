@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,9 +12,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"golang.org/x/time/rate"
 
 	"github.com/luna-hpc/luna/pkg/release"
 	"github.com/luna-hpc/luna/pkg/swarm"
@@ -114,5 +118,29 @@ func TestSegmentsAreCounted(t *testing.T) {
 		"# TYPE luna_torrent_seeder_http_bytes_total counter\nluna_torrent_seeder_http_bytes_total 5000\n"
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
 		t.Error(err)
+	}
+}
+
+// With a limit the same bytes come, and none beyond it.
+func TestUploadLimit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "segment")
+	data := bytes.Repeat([]byte("0123456789abcdef"), 64<<10)
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	segments := func() web.Segments { return open(func(string) (*os.File, error) { return os.Open(path) }) }
+	h, _ := handler(t, web.Options{Segments: segments, Upload: rate.NewLimiter(rate.Inf, 64<<10)})
+	if w := get(h, "/payload/00"); !bytes.Equal(w.Body.Bytes(), data) {
+		t.Errorf("%d bytes came, not the segment's", w.Body.Len())
+	}
+	const burst = 256 << 10
+	h, _ = handler(t, web.Options{Segments: segments, Upload: rate.NewLimiter(1, burst)})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	w := httptest.NewRecorder()
+	// The next bytes may go out after hours, which is later than the request's end: it ends at once.
+	h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/payload/00", nil))
+	if n := w.Body.Len(); n != burst {
+		t.Errorf("%d bytes came, the limit lets %d through", n, burst)
 	}
 }
