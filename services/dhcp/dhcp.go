@@ -86,7 +86,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 		Answer: server.Answer, Keep: keep(table, box), Exchanged: sender.Exchanged, Log: d.Log,
 		Busy: func() { server.Metrics.Refused("disk_busy") }}}
 	commands := bus.NewService(d.Bus, "dhcp", "gives addresses and loaders to booting machines",
-		bus.Handle("lease", "list", list(table, leases)), box.Endpoint(d.Head))
+		bus.Handle("lease", "list", projection.Fresh(state, list(table, leases))), box.Endpoint(d.Head))
 	return run.NewGroup("dhcp", state, watch, keeper, leases, backwards{sockets, box, sender}, commands), nil
 }
 

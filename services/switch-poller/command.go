@@ -22,7 +22,7 @@ type commands struct {
 }
 
 func (c commands) endpoints() []bus.Endpoint {
-	return []bus.Endpoint{bus.Handle("mac", "list", c.macs), bus.Handle("switch", "list", c.switches)}
+	return []bus.Endpoint{bus.Handle("mac", "list", projection.Fresh(c.state, c.macs)), bus.Handle("switch", "list", projection.Fresh(c.state, c.switches))}
 }
 
 func (c commands) macs(_ context.Context, _ bus.Call, r *switchpollerv1.ListMacsRequest) (rep *switchpollerv1.ListMacsReply, err error) {

@@ -40,13 +40,13 @@ type Commands struct {
 // Endpoints returns the commands.
 func (c Commands) Endpoints() []bus.Endpoint {
 	return []bus.Endpoint{
-		bus.Handle("boot", "show", c.show),
-		bus.Handle("boot", "why", c.why),
-		bus.Handle("boot", "list", c.list),
-		bus.Handle("discover", "list", c.discover),
-		bus.Handle("script", "show", c.script),
-		bus.Handle("hardware", "show", c.hardware),
-		bus.Handle("hardware", "knownhosts", c.knownHosts),
+		bus.Handle("boot", "show", projection.Fresh(c.State, c.show)),
+		bus.Handle("boot", "why", projection.Fresh(c.State, c.why)),
+		bus.Handle("boot", "list", projection.Fresh(c.State, c.list)),
+		bus.Handle("discover", "list", projection.Fresh(c.State, c.discover)),
+		bus.Handle("script", "show", projection.Fresh(c.State, c.script)),
+		bus.Handle("hardware", "show", projection.Fresh(c.State, c.hardware)),
+		bus.Handle("hardware", "knownhosts", projection.Fresh(c.State, c.knownHosts)),
 	}
 }
 
