@@ -161,7 +161,7 @@ apart() {
 case $network in
 ifupdown) packages+=(ifupdown ifenslave vlan) ;;
 networkd) ;;
-networkmanager) packages+=(network-manager) ;;
+networkmanager) packages+=(network-manager libpam-systemd) ;; # polkit wants a logind, which debootstrap does not choose by itself
 netplan) packages+=(netplan.io) ;;
 *) die "LUNA_ROOM_NETWORK is $network, not ifupdown, networkd, networkmanager or netplan" ;;
 esac
