@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"strconv"
 	"sync"
 	"time"
 
@@ -22,7 +21,6 @@ const (
 	served           = 4 // peers at a time
 	servePatience    = 2 * time.Second
 	handshakeTimeout = 10 * time.Second
-	dialTimeout      = 5 * time.Second
 	maxGreeting      = 256 // connections that came and have not said what they want
 	acceptPause      = 50 * time.Millisecond
 )
@@ -37,6 +35,14 @@ type Config struct {
 	// must be MinBurst or more.
 	Limit *rate.Limiter
 	Log   *slog.Logger
+	// wires connect hosts; nil is TCP.
+	wires wires
+}
+
+// wires are what connects hosts.
+type wires interface {
+	listen(at netip.AddrPort) (net.Listener, error)
+	dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error)
 }
 
 // MinBurst is how many bytes are sent at once.
@@ -46,7 +52,7 @@ const MinBurst = serveBlocks * BlockSize
 type Host struct {
 	cfg    Config
 	id     [20]byte
-	ln     *net.TCPListener
+	ln     net.Listener
 	line   *line[*peer]
 	ctx    context.Context // of all that works for it
 	cancel context.CancelFunc
@@ -59,15 +65,14 @@ type Host struct {
 
 // Listen opens the port of a host. Peers are let in once Run runs.
 func Listen(cfg Config) (*Host, error) {
-	addr := ""
-	if a := cfg.Listen.Addr(); a.IsValid() && !a.IsUnspecified() {
-		addr = a.String()
+	if cfg.wires == nil {
+		cfg.wires = tcp{}
 	}
-	ln, err := net.Listen("tcp", net.JoinHostPort(addr, strconv.Itoa(int(cfg.Listen.Port()))))
+	ln, err := cfg.wires.listen(cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for peers on port %d: %w", cfg.Listen.Port(), err)
 	}
-	h := &Host{cfg: cfg, id: NewPeerID(cfg.Kind), ln: ln.(*net.TCPListener), line: newLine[*peer](served, servePatience),
+	h := &Host{cfg: cfg, id: NewPeerID(cfg.Kind), ln: ln, line: newLine[*peer](served, servePatience),
 		greet: make(chan struct{}, maxGreeting), torrents: map[metainfo.Hash]*Torrent{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h, nil
@@ -112,7 +117,7 @@ func (h *Host) Close() error {
 // accept lets peers in.
 func (h *Host) accept(ctx context.Context) {
 	for ctx.Err() == nil {
-		c, err := h.ln.AcceptTCP()
+		c, err := h.ln.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -134,7 +139,7 @@ func (h *Host) accept(ctx context.Context) {
 }
 
 // welcome hears which torrent a peer wants.
-func (h *Host) welcome(c *net.TCPConn) {
+func (h *Host) welcome(c net.Conn) {
 	stop := context.AfterFunc(h.ctx, func() { _ = c.Close() })
 	defer stop()
 	res, err := h.handshake(c, nil)
@@ -150,7 +155,7 @@ func (h *Host) welcome(c *net.TCPConn) {
 }
 
 // handshake says who we are and hears who is there. With a nil hash the peer names the torrent first.
-func (h *Host) handshake(c *net.TCPConn, hash *metainfo.Hash) (pp.HandshakeResult, error) {
+func (h *Host) handshake(c net.Conn, hash *metainfo.Hash) (pp.HandshakeResult, error) {
 	if err := c.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return pp.HandshakeResult{}, err
 	}
@@ -175,26 +180,21 @@ func (h *Host) handshake(c *net.TCPConn, hash *metainfo.Hash) (pp.HandshakeResul
 }
 
 // dial connects to a peer of a torrent.
-func (h *Host) dial(ctx context.Context, hash metainfo.Hash, at netip.AddrPort) (*net.TCPConn, [20]byte, error) {
-	d := net.Dialer{Timeout: dialTimeout}
-	if a := h.cfg.Listen.Addr(); a.IsValid() && !a.IsUnspecified() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
-	}
-	c, err := d.DialContext(ctx, "tcp", at.String())
+func (h *Host) dial(ctx context.Context, hash metainfo.Hash, at netip.AddrPort) (net.Conn, [20]byte, error) {
+	c, err := h.cfg.wires.dial(ctx, h.cfg.Listen.Addr(), at)
 	if err != nil {
 		return nil, [20]byte{}, err
 	}
-	tcp := c.(*net.TCPConn)
-	stop := context.AfterFunc(ctx, func() { _ = tcp.Close() })
-	res, err := h.handshake(tcp, &hash)
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	res, err := h.handshake(c, &hash)
 	stop()
 	if err == nil && res.Hash != hash {
 		err = fmt.Errorf("it has torrent %s", res.Hash)
 	}
 	if err != nil {
-		return nil, [20]byte{}, errors.Join(err, tcp.Close())
+		return nil, [20]byte{}, errors.Join(err, c.Close())
 	}
-	return tcp, res.PeerID, nil
+	return c, res.PeerID, nil
 }
 
 // sweep takes the turn from those who do not take what they asked for.

@@ -44,7 +44,7 @@ func (f *fickle) Has(int) bool { return f.taken.Swap(true) }
 
 var hash = metainfo.HashBytes([]byte("torrent"))
 
-// runHost runs a host with a torrent of ten pieces, some of which it has.
+// runHost runs a host with a torrent of ten pieces, or more when it has more.
 func runHost(t *testing.T, k Kind, has int, got chan int) (*Host, *Torrent) {
 	t.Helper()
 	return runHostOf(t, memory{got}, k, has)
@@ -56,7 +56,7 @@ func runHostOf(t *testing.T, pieces Pieces, k Kind, has int) (*Host, *Torrent) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tor, err := h.Add(TorrentConfig{Hash: hash, Count: 10, PieceLength: 2 * BlockSize, Pieces: pieces, Peers: 20})
+	tor, err := h.Add(TorrentConfig{Hash: hash, Count: max(10, has), PieceLength: 2 * BlockSize, Pieces: pieces, Peers: 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func (k *talk) over() {
 }
 
 func TestHeadOffersToANode(t *testing.T) {
-	h, _ := runHost(t, Head, 10, nil)
+	h, _ := runHost(t, Head, 2*offerWidth, nil)
 	k := call(t, h, "-LN0200-aaaaaaaaaaaa")
 	k.hear(pp.Unchoke)
 	k.say(pp.Message{Type: pp.Interested})

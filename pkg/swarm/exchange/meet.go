@@ -14,10 +14,10 @@ import (
 
 // meet takes in a peer that has shaken hands, and stays with it until the connection ends. It tells
 // whether the address at, if one was dialled, is busy all the same, with another connection.
-func (t *Torrent) meet(c *net.TCPConn, id [20]byte, at netip.AddrPort) (busy bool) {
+func (t *Torrent) meet(c net.Conn, id [20]byte, at netip.AddrPort) (busy bool) {
 	remote, _ := netip.ParseAddrPort(c.RemoteAddr().String())
 	now := time.Now()
-	p := &peer{t: t, conn: c, sock: &thrifty{TCPConn: c, most: unreadBytes(t.length)}, id: id, kind: kindOf(id), rank: rank(id), addr: remote.Addr().Unmap(), outgoing: at.IsValid(), listens: at,
+	p := &peer{t: t, conn: c, sock: &thrifty{Conn: c, most: unreadBytes(t.length)}, id: id, kind: kindOf(id), rank: rank(id), addr: remote.Addr().Unmap(), outgoing: at.IsValid(), listens: at,
 		since: now, wake: make(chan struct{}, 1), gone: make(chan struct{}), has: newSet(t.pieces), choking: true,
 		open: map[int]*transfer{}, penalty: aloneFirst, offered: newSet(t.pieces)}
 	p.heard.Store(now.UnixNano())

@@ -7,7 +7,7 @@ import (
 
 const (
 	// offerWidth is how many offers are open at a time; late ones do not count.
-	offerWidth = 6
+	offerWidth = 12
 	// offersPerNode is how many may be open to one node, late ones too.
 	offersPerNode = 2 * offerWidth
 	// An offer is late after lateTimes the mean, and lateLeast; after lateFirst while no mean is known.

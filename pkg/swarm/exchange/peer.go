@@ -30,7 +30,7 @@ var (
 // peer is a connection to one who has the same torrent.
 type peer struct {
 	t        *Torrent
-	conn     *net.TCPConn
+	conn     net.Conn
 	sock     *thrifty // reads from conn
 	id       [20]byte
 	kind     Kind

@@ -1,16 +1,47 @@
 package exchange
 
 import (
+	"context"
 	"net"
+	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// dialTimeout is how long a peer may take to answer.
+const dialTimeout = 5 * time.Second
+
+// tcp connects hosts by TCP.
+type tcp struct{}
+
+// listen opens a port; the zero address is all addresses.
+func (tcp) listen(at netip.AddrPort) (net.Listener, error) {
+	addr := ""
+	if a := at.Addr(); a.IsValid() && !a.IsUnspecified() {
+		addr = a.String()
+	}
+	return net.Listen("tcp", net.JoinHostPort(addr, strconv.Itoa(int(at.Port()))))
+}
+
+// dial connects from an address, unless that is all or none.
+func (tcp) dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	if from.IsValid() && !from.IsUnspecified() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
+	}
+	return d.DialContext(ctx, "tcp", to.String())
+}
+
 // tune sets what a connection needs to pass on pieces of a length soon: little that waits unsent,
 // where nothing can be taken back, and little that waits unread.
-func tune(c *net.TCPConn, pieceLength int64) error {
+func tune(conn net.Conn, pieceLength int64) error {
+	c, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
 	// The reader waits for a part of the buffer; the peer must have room to go on meanwhile.
 	if err := c.SetReadBuffer(max(4*unreadBytes(pieceLength), 128<<10)); err != nil {
 		return err
@@ -28,7 +59,12 @@ func unreadBytes(pieceLength int64) int { return int(min(max(pieceLength*3/8, 32
 // unsentBytes is how much waits in the kernel to be sent, at most.
 func unsentBytes(pieceLength int64) int { return int(min(max(pieceLength/2, BlockSize), 128<<10)) }
 
-func option(c *net.TCPConn, level, name, value int) error {
+// option sets an option of a TCP connection; others have none.
+func option(conn net.Conn, level, name, value int) error {
+	c, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
@@ -43,7 +79,7 @@ func option(c *net.TCPConn, level, name, value int) error {
 // thrifty reads from a connection and lets the process sleep until much of what is sure to come is
 // there, not for each packet.
 type thrifty struct {
-	*net.TCPConn
+	net.Conn
 	most  int   // bytes that are waited for at once
 	total int64 // bytes that were read
 	sure  int64 // total will come to that: the peer is sending a piece
@@ -58,7 +94,7 @@ func (t *thrifty) Read(b []byte) (int, error) {
 	if err := t.wait(int(min(t.sure-t.total, int64(t.most)))); err != nil {
 		return 0, err
 	}
-	n, err := t.TCPConn.Read(b)
+	n, err := t.Conn.Read(b)
 	t.total += int64(n)
 	return n, err
 }
@@ -74,7 +110,7 @@ func (t *thrifty) wait(n int) error {
 		return nil // not worth a call
 	}
 	t.mark = n
-	return option(t.TCPConn, unix.SOL_SOCKET, unix.SO_RCVLOWAT, n)
+	return option(t.Conn, unix.SOL_SOCKET, unix.SO_RCVLOWAT, n)
 }
 
 // expect tells that so many bytes will come. The reader calls it.
@@ -93,6 +129,6 @@ func (t *thrifty) relax() {
 	t.slow = true
 	if t.mark > 1 {
 		t.mark = 1
-		_ = option(t.TCPConn, unix.SOL_SOCKET, unix.SO_RCVLOWAT, 1) // it fails when the connection is closed
+		_ = option(t.Conn, unix.SOL_SOCKET, unix.SO_RCVLOWAT, 1) // it fails when the connection is closed
 	}
 }

@@ -1,0 +1,191 @@
+package exchange
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var seed = flag.Uint64("simseed", 1, "of the simulation's graph")
+
+// swarmed is a swarm that is to be simulated.
+type swarmed struct {
+	nodes, mbit, length, pieces int
+}
+
+func (s swarmed) size() int { return s.length * s.pieces }
+
+// bound is the time that the payload takes on a link.
+func (s swarmed) bound() time.Duration {
+	return time.Duration(float64(s.size()) * 8 / (float64(s.mbit) * 1e6) * float64(time.Second))
+}
+
+// marks are the pieces of a simulated host: they are there, or not.
+type marks struct {
+	mu   sync.Mutex
+	have set
+	left int
+	done chan time.Time // when nothing is left
+}
+
+func (m *marks) ReadAt(_ int, b []byte, _ int64) (int, error) { return len(b), nil }
+
+func (m *marks) Put(piece int, _ []byte, _ Source) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.have.has(piece) {
+		return nil
+	}
+	m.have.add(piece)
+	if m.left--; m.left == 0 {
+		m.done <- time.Now()
+	}
+	return nil
+}
+
+func (m *marks) Has(piece int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.have.has(piece)
+}
+
+// result of a simulated swarm: times over the bound, bytes over the size.
+type result struct{ first, median, last, head float64 }
+
+// simulate lets a head and nodes exchange a payload in a time of their own.
+func (s swarmed) simulate(t *testing.T) (r result) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCloud(float64(s.mbit) * 1e6 / 8)
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		start := func(i int, k Kind) (*Torrent, *marks) {
+			m := &marks{have: newSet(s.pieces), left: s.pieces, done: make(chan time.Time, 1)}
+			h, err := Listen(Config{Kind: k, Listen: netip.AddrPortFrom(addrOf(i), simulated), Log: slog.New(slog.DiscardHandler), wires: cable{c}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			peers := 60
+			if k == Head {
+				peers = 2000
+			}
+			tor, err := h.Add(TorrentConfig{Hash: hash, Count: s.pieces, PieceLength: int64(s.length), Pieces: m, Peers: peers})
+			if err != nil {
+				t.Fatal(err)
+			}
+			running.Go(func() { _ = h.Run(ctx) })
+			return tor, m
+		}
+		head, all := start(0, Head)
+		for i := range s.pieces {
+			all.have.add(i)
+			head.Have(i)
+		}
+		var nodes []*Torrent
+		var marks []*marks
+		for i := range s.nodes {
+			tor, m := start(i+1, Node)
+			nodes, marks = append(nodes, tor), append(marks, m)
+		}
+		begin := time.Now()
+		for i, list := range acquainted(s.nodes, *seed) {
+			nodes[i].Want(0, s.pieces, true)
+			nodes[i].AddPeers(list)
+		}
+		var took []float64
+		for _, m := range marks {
+			took = append(took, float64((<-m.done).Sub(begin))/float64(s.bound()))
+		}
+		slices.Sort(took)
+		p := c.ports[addrOf(0)]
+		p.mu.Lock()
+		r = result{took[0], took[len(took)/2], took[len(took)-1], float64(p.sent) / float64(s.size())}
+		p.mu.Unlock()
+		cancel()
+		running.Wait()
+	})
+	return r
+}
+
+func addrOf(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}) }
+
+// acquainted returns whom each node is told of: the head, and as a tracker does everybody while they are few,
+// else its neighbours on ten rings.
+func acquainted(nodes int, seed uint64) [][]netip.AddrPort {
+	all := make([][]netip.AddrPort, nodes)
+	tell := func(i, of int) {
+		at := netip.AddrPortFrom(addrOf(of), simulated)
+		if !slices.Contains(all[i], at) {
+			all[i] = append(all[i], at)
+		}
+	}
+	chance := rand.New(rand.NewPCG(seed, 0))
+	for i := range nodes {
+		tell(i, 0)
+	}
+	for range 10 {
+		ring := chance.Perm(nodes)
+		for at, i := range ring {
+			if next := ring[(at+1)%nodes]; next != i && nodes > 32 {
+				tell(i, next+1)
+				tell(next, i+1)
+			}
+		}
+	}
+	for i := range nodes {
+		for other := range nodes {
+			if other != i && nodes <= 32 {
+				tell(i, other+1)
+			}
+		}
+	}
+	return all
+}
+
+// A simulated swarm ends, in the same order of time as a real one.
+func TestSimulatedSwarm(t *testing.T) {
+	s := swarmed{nodes: 8, mbit: 20, length: 64 << 10, pieces: 200}
+	if r := s.simulate(t); r.last < 1.04 || r.last > 2 || r.head < 1 || r.head > 1.5 {
+		t.Errorf("%+v", r)
+	}
+}
+
+var simulation = flag.String("simulate", "", "simulate swarms: a list of nodes, such as 8,24,72")
+
+// TestSimulate prints how swarms of some sizes do, with the payload and links that BenchmarkSwarm measures:
+//
+//	go test -run TestSimulate$ -simulate 8,24,72,1000 -v ./pkg/swarm/exchange
+func TestSimulate(t *testing.T) {
+	if *simulation == "" {
+		t.Skip("-simulate is not given")
+	}
+	for _, s := range []swarmed{{1, 100, 64 << 10, 1536}, {8, 20, 64 << 10, 1536}, {24, 8, 64 << 10, 896}, {72, 3, 16 << 10, 1280},
+		{200, 3, 16 << 10, 1280}, {500, 3, 16 << 10, 1280}, {1000, 3, 16 << 10, 1280}} {
+		if !slices.Contains(numbers(t, *simulation), s.nodes) {
+			continue
+		}
+		begin := time.Now()
+		r := s.simulate(t)
+		t.Logf("%4d nodes at %d Mbit/s, %d pieces of %d KiB: first %.3f, median %.3f, last %.3f, head sent %.3f (in %s)",
+			s.nodes, s.mbit, s.pieces, s.length>>10, r.first, r.median, r.last, r.head, time.Since(begin).Round(time.Second))
+	}
+}
+
+func numbers(t *testing.T, list string) (all []int) {
+	for _, word := range strings.Split(list, ",") {
+		var n int
+		if _, err := fmt.Sscan(word, &n); err != nil {
+			t.Fatalf("%q is no number", word)
+		}
+		all = append(all, n)
+	}
+	return all
+}
