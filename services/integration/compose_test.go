@@ -85,8 +85,10 @@ func (e *engine) must(ctx context.Context, name string, args ...string) string {
 }
 
 // TestComposedHeadBootsANode boots a machine from a head that runs as one
-// container a service, as compose.yaml says.
+// container a service, as compose.yaml says. It and the failing boots, which both mostly boot one machine at a
+// time or wait, run beside each other.
 func TestComposedHeadBootsANode(t *testing.T) {
+	t.Parallel()
 	ctx := limit(t, 30*time.Minute)
 	l := open(t, ctx)
 	dir := l.Dir()

@@ -13,6 +13,7 @@ import (
 // TestFailingBootsSayWhyAndRecover lets one machine meet three troubles in
 // turn: no image, a script that fails, a blocked torrent.
 func TestFailingBootsSayWhyAndRecover(t *testing.T) {
+	t.Parallel()
 	ctx := limit(t, 20*time.Minute)
 	l := open(t, ctx)
 	must(t, l.StartHead(ctx))
