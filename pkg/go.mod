@@ -60,6 +60,7 @@ require (
 	github.com/luna-hpc/luna/proto v0.0.0
 	github.com/nats-io/nkeys v0.4.16
 	github.com/oklog/ulid/v2 v2.1.1
+	github.com/pierrec/lz4/v4 v4.1.22
 	golang.org/x/sys v0.49.0
 	pgregory.net/rapid v1.3.0
 )

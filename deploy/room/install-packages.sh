@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(
 	qemu-system-x86 qemu-utils ovmf ipxe ipxe-qemu
-	debootstrap zstd xz-utils cpio acl libcap2-bin kmod
+	debootstrap zstd erofs-utils xz-utils cpio acl libcap2-bin kmod
 	iproute2 iputils-ping nftables openssh-client curl wget jq
 	isc-dhcp-client udhcpc tftp-hpa dnsutils bind9-utils aria2 python3-libtorrent transmission-cli
 	openipmi ipmitool clustershell snmpd

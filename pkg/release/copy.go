@@ -53,7 +53,7 @@ func pipe(ctx context.Context, from string, entries []entry, u *Unpacker, progre
 	r, w := io.Pipe()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		_, err := readTree(ctx, from, entries, w, read)
+		_, err := readTree(ctx, from, entries, tar.NewWriter(w), read)
 		return errors.Join(err, w.CloseWithError(err)) // nil is the end
 	})
 	group.Go(func() error {

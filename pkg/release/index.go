@@ -28,6 +28,8 @@ type stored struct {
 	Raw         int64  `json:"raw"`
 	PieceLength int64  `json:"piece_length"`
 	Pieces      []byte `json:"pieces"`
+	// Made is what a segment of an image holds, of each entry.
+	Made []imageFile `json:"made,omitempty"`
 }
 
 // settled is how long before a pack a file must have changed last: the clock of ctime ticks a few times in 10 ms,
@@ -76,9 +78,9 @@ func (x *index) write(path string) error {
 }
 
 // segmentKey names the states of the entries and how they are packed.
-func segmentKey(entries []entry, level int) string {
+func segmentKey(entries []entry, kind Kind, level int) string {
 	h := sha256.New()
-	buf := fmt.Appendf(nil, "%d %d\n", indexVersion, level)
+	buf := fmt.Appendf(nil, "%d %s%d\n", indexVersion, kind, level)
 	for i := range entries {
 		h.Write(entries[i].appendTo(buf))
 		buf = buf[:0]

@@ -19,6 +19,8 @@ const MaxManifest = 64 << 20
 // Manifest lists what a release consists of. The digest of its encoded bytes names the release.
 type Manifest struct {
 	Format int `json:"format"`
+	// Kind is what the segments are.
+	Kind Kind `json:"kind,omitempty"`
 	// PieceLength of the release's torrent in bytes: a power of two, 16 KiB or more.
 	PieceLength   int64  `json:"piece_length"`
 	KernelVersion string `json:"kernel_version"`
@@ -34,6 +36,16 @@ type Manifest struct {
 	pieces map[Digest][]byte
 }
 
+// Kind is what the segments of a release are.
+type Kind string
+
+const (
+	// Tree is of zstd streams of tars, which are unpacked one by one.
+	Tree Kind = ""
+	// Image is of parts which, one behind the other, are an EROFS image. Segment 0 has its superblock.
+	Image Kind = "erofs"
+)
+
 // Root is the metadata of the root directory.
 type Root struct {
 	// Mode holds the permission bits with setuid (04000), setgid (02000) and sticky (01000).
@@ -45,7 +57,7 @@ type Root struct {
 	Xattrs map[string][]byte `json:"xattrs,omitempty"`
 }
 
-// Segment is one stored file: a zstd stream of a tar, padded to whole pieces.
+// Segment is one stored file, padded to whole pieces: a zstd stream of a tar, or a part of an image.
 type Segment struct {
 	// Digest of the stored file.
 	Digest Digest `json:"digest"`
@@ -53,7 +65,7 @@ type Segment struct {
 	Size int64 `json:"size"`
 	// Unpacked is this segment's part of the manifest's.
 	Unpacked int64 `json:"unpacked"`
-	// Files counts the entries of the tar.
+	// Files counts the entries of the tar, or the files whose content the part has.
 	Files int `json:"files"`
 }
 
@@ -96,6 +108,15 @@ func ParseManifest(data []byte) (*Manifest, error) {
 	return m, nil
 }
 
+// Files counts the files of all segments.
+func (m *Manifest) Files() int {
+	n := 0
+	for _, s := range m.Segments {
+		n += s.Files
+	}
+	return n
+}
+
 // Size returns the bytes of all stored segments.
 func (m *Manifest) Size() int64 {
 	var n int64
@@ -110,6 +131,8 @@ func (m *Manifest) Validate() error {
 	switch {
 	case m.Format != Format:
 		return fmt.Errorf("format %d, this program knows %d", m.Format, Format)
+	case m.Kind != Tree && m.Kind != Image:
+		return fmt.Errorf("kind %q is not known", m.Kind)
 	case m.PieceLength < MinPieceLength || m.PieceLength > MaxPieceLength || m.PieceLength&(m.PieceLength-1) != 0:
 		return fmt.Errorf("piece length %d is not a power of two from %d to %d", m.PieceLength, MinPieceLength, MaxPieceLength)
 	case m.Root.Mode&^0o7777 != 0:

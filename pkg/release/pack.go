@@ -40,7 +40,13 @@ type Options struct {
 // DHCP leases are left out, and sockets. The same tree gives the same segments, apart from a piece length that was
 // kept. A file that changes, vanishes or comes while it is packed is an error that names it. Segments that lie in
 // PayloadDir already are neither written nor, when the index knows their files, made again.
-func Pack(ctx context.Context, opts Options) (*Manifest, error) {
+func Pack(ctx context.Context, opts Options) (*Manifest, error) { return pack(ctx, opts, Tree) }
+
+// PackImage is Pack for a compressed EROFS image. Two of its segments may be the same as those of another release, the
+// first, which has the directories, only of the same tree. The index must be another one than Pack has.
+func PackImage(ctx context.Context, opts Options) (*Manifest, error) { return pack(ctx, opts, Image) }
+
+func pack(ctx context.Context, opts Options, kind Kind) (*Manifest, error) {
 	if opts.Level == 0 {
 		opts.Level = DefaultLevel
 	}
@@ -50,7 +56,7 @@ func Pack(ctx context.Context, opts Options) (*Manifest, error) {
 	if opts.now == nil {
 		opts.now = time.Now
 	}
-	p := &packer{Options: opts, started: opts.now(), index: readIndex(opts.Index)}
+	p := &packer{Options: opts, kind: kind, started: opts.now(), index: readIndex(opts.Index)}
 	m, err := p.pack(ctx)
 	for _, part := range p.parts {
 		if part.draft != nil {

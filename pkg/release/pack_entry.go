@@ -19,25 +19,25 @@ import (
 type entryReader struct {
 	tree     string
 	dir      *beneath.Dir
-	tw       *tar.Writer
+	to       sink
 	buf      []byte
 	unpacked int64
 	read     func(int64)
 }
 
-// readTree writes the entries as a tar to w, and returns the space that they take unpacked. read is told the bytes of
-// files as they are read.
-func readTree(ctx context.Context, tree string, entries []entry, w io.Writer, read func(int64)) (unpacked int64, err error) {
+// readTree writes the entries to a sink, closes it, and returns the space that they take unpacked. read is told the
+// bytes of files as they are read.
+func readTree(ctx context.Context, tree string, entries []entry, to sink, read func(int64)) (unpacked int64, err error) {
 	dir, err := beneath.Open(tree)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	r := &entryReader{tree: tree, dir: dir, tw: tar.NewWriter(w), buf: make([]byte, 64*blockSize), read: read}
+	r := &entryReader{tree: tree, dir: dir, to: to, buf: make([]byte, 64*blockSize), read: read}
 	if err := r.entries(ctx, entries); err != nil {
 		return 0, err
 	}
-	if err := r.tw.Close(); err != nil {
+	if err := r.to.Close(); err != nil {
 		return 0, fmt.Errorf("pack %s: %w", tree, err)
 	}
 	return r.unpacked, nil
@@ -84,7 +84,7 @@ func (r *entryReader) entry(ctx context.Context, e *entry) error {
 	} else if now != e.stat {
 		return errChanged
 	}
-	return r.tw.WriteHeader(hdr)
+	return r.to.WriteHeader(hdr)
 }
 
 // regular writes a file. Its state before and after must be what the walk saw.
@@ -104,7 +104,7 @@ func (r *entryReader) regular(ctx context.Context, e *entry, at int, base string
 	if err != nil {
 		return err
 	}
-	if err := r.tw.WriteHeader(hdr); err != nil {
+	if err := r.to.WriteHeader(hdr); err != nil {
 		return err
 	}
 	if err := r.content(ctx, f, hdr.Size); err != nil {
@@ -130,7 +130,7 @@ func (r *entryReader) content(ctx context.Context, f io.Reader, size int64) erro
 				r.unpacked += blockSize
 			}
 		}
-		if _, err := r.tw.Write(r.buf[:n]); err != nil {
+		if _, err := r.to.Write(r.buf[:n]); err != nil {
 			return err
 		}
 		off += int64(n)

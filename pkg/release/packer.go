@@ -18,6 +18,7 @@ import (
 // packer is one pack on its way: walk, cut, compress, choose the piece length, pad and store.
 type packer struct {
 	Options
+	kind    Kind
 	started time.Time
 	index   *index
 	parts   []*part
@@ -32,6 +33,7 @@ type part struct {
 	bytes   int64
 	key     string
 	draft   *draft
+	made    []imageFile
 	stored  *stored
 }
 
@@ -45,22 +47,24 @@ func (p *packer) pack(ctx context.Context) (*Manifest, error) {
 		return nil, err
 	}
 	markLinks(entries)
-	segments, links, err := crossLinks(p.Tree, cut(entries))
-	if err != nil {
-		return nil, err
+	segments, links := cut(entries), []Hardlink{}
+	if p.kind == Tree {
+		if segments, links, err = crossLinks(p.Tree, segments); err != nil {
+			return nil, err
+		}
 	}
 	p.plan(segments)
 	if err := p.each(ctx, p.make); err != nil {
 		return nil, err
 	}
-	length := p.pieceLength()
-	if err := p.each(ctx, func(_ context.Context, part *part) error { return p.keep(part, length) }); err != nil {
+	length, err := p.store(ctx, root)
+	if err != nil {
 		return nil, err
 	}
 	if err := p.finish(state); err != nil {
 		return nil, err
 	}
-	m := &Manifest{Format: Format, PieceLength: length, KernelVersion: p.KernelVersion, Root: root, Hardlinks: links,
+	m := &Manifest{Format: Format, Kind: p.kind, PieceLength: length, KernelVersion: p.KernelVersion, Root: root, Hardlinks: links,
 		Segments: []Segment{}, pieces: make(map[Digest][]byte)}
 	for _, part := range p.parts {
 		m.Segments = append(m.Segments, part.stored.Segment)
@@ -70,9 +74,26 @@ func (p *packer) pack(ctx context.Context) (*Manifest, error) {
 	return m, m.Validate()
 }
 
+// store stores all parts, and returns the piece length that it chose.
+func (p *packer) store(ctx context.Context, root Root) (int64, error) {
+	var index *imageIndex
+	if p.kind == Image {
+		var err error
+		if index, err = p.newImageIndex(root); err != nil {
+			return 0, err
+		}
+	}
+	length := p.pieceLength(index.size())
+	err := p.each(ctx, func(_ context.Context, part *part) error { return p.keep(part, length) })
+	if err == nil && index != nil {
+		err = p.keepIndex(index, length)
+	}
+	return length, err
+}
+
 func (p *packer) plan(segments [][]entry) {
 	for _, entries := range segments {
-		part := &part{entries: entries, key: segmentKey(entries, p.Level), bytes: contentOf(entries)}
+		part := &part{entries: entries, key: segmentKey(entries, p.kind, p.Level), bytes: contentOf(entries)}
 		p.total += part.bytes
 		p.parts = append(p.parts, part)
 	}
@@ -97,27 +118,36 @@ func (p *packer) each(ctx context.Context, do func(context.Context, *part) error
 
 // make finds the part in the index or compresses it.
 func (p *packer) make(ctx context.Context, part *part) (err error) {
-	if s := p.index.Segments[part.key]; s != nil && isStored(filepath.Join(p.PayloadDir, s.Digest.Hex()), s.Size) {
-		part.stored = s
+	if s := p.index.Segments[part.key]; s != nil && s.holds(p.kind, part) && isStored(filepath.Join(p.PayloadDir, s.Digest.Hex()), s.Size) {
+		part.stored, part.made = s, s.Made
 		p.progress(part.bytes)
 		return nil
 	}
 	if part.draft, err = newDraft(p.PayloadDir); err != nil {
 		return err
 	}
+	if p.kind == Image {
+		part.made, err = part.draft.image(ctx, p.Tree, part.entries, p.progress)
+		return err
+	}
 	return part.draft.compress(ctx, p.Tree, part.entries, p.Level, p.progress)
 }
 
-// pieceLength chooses by the padded size, which depends on the choice.
-func (p *packer) pieceLength() int64 {
-	var raw int64
+// holds tells whether the index knows all of the part.
+func (s *stored) holds(kind Kind, part *part) bool {
+	return kind != Image || len(s.Made) == len(part.entries)
+}
+
+// pieceLength chooses by the padded size, which depends on the choice. index is the size of an image's index.
+func (p *packer) pieceLength(index int64) int64 {
+	raw := index
 	for _, part := range p.parts {
 		raw += part.raw()
 	}
 	length := ChoosePieceLength(raw, p.PieceLength)
-	var padded int64
+	padded := index
 	for _, part := range p.parts {
-		padded += part.raw() + padding(part.raw(), length)
+		padded += part.raw() + padding(p.kind, part.raw(), length)
 	}
 	return ChoosePieceLength(padded, length)
 }
@@ -142,7 +172,9 @@ func (p *packer) keep(part *part, length int64) (err error) {
 			return err
 		}
 	}
-	part.stored, err = part.draft.keep(p.PayloadDir, length)
+	if part.stored, err = part.draft.keep(p.PayloadDir, p.kind, length); err == nil {
+		part.stored.Made = part.made
+	}
 	return err
 }
 
@@ -158,7 +190,7 @@ func (p *packer) finish(state fileStat) error {
 	}
 	next := &index{Version: indexVersion, Segments: make(map[string]*stored, len(p.parts))}
 	for _, part := range p.parts {
-		if isSettled(part.entries, p.started) {
+		if part.key != "" && isSettled(part.entries, p.started) {
 			next.Segments[part.key] = part.stored
 		}
 	}

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"archive/tar"
 	"context"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -13,6 +14,8 @@ import (
 	"path/filepath"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/luna-hpc/luna/pkg/erofs"
 )
 
 // skippable is the magic number of the zstd frame that pads a segment (RFC 8878, 3.1.2).
@@ -60,9 +63,24 @@ func (d *draft) compress(ctx context.Context, tree string, entries []entry, leve
 	if err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
-	d.unpacked, err = readTree(ctx, tree, entries, enc, read)
+	d.unpacked, err = readTree(ctx, tree, entries, tar.NewWriter(enc), read)
 	d.files = len(entries)
 	return errors.Join(err, enc.Close())
+}
+
+// image packs the entries into the draft as a segment of an image.
+func (d *draft) image(ctx context.Context, tree string, entries []entry, read func(int64)) (files []imageFile, err error) {
+	to := &imageSink{Data: erofs.NewData(d), entries: entries}
+	d.unpacked, err = readTree(ctx, tree, entries, to, read)
+	d.files = len(entries)
+	if err != nil || d.raw == 0 {
+		return to.files, err
+	}
+	// Two files with the same content would make the same segment, and each has its place in the image.
+	mark := make([]byte, erofs.BlockSize)
+	copy(mark, DigestOf([]byte(entries[0].name)))
+	_, err = d.Write(mark)
+	return to.files, err
 }
 
 // copyStored fills the draft with a stored segment without its padding.
@@ -81,9 +99,9 @@ func (d *draft) copyStored(payload string, s *stored) error {
 
 // keep pads the draft to whole pieces, hashes it and gives it its name in the payload directory. A segment that is
 // there already stays untouched.
-func (d *draft) keep(payload string, pieceLength int64) (*stored, error) {
+func (d *draft) keep(payload string, kind Kind, pieceLength int64) (*stored, error) {
 	s := &stored{Raw: d.raw, PieceLength: pieceLength}
-	if err := d.pad(padding(d.raw, pieceLength)); err != nil {
+	if err := d.pad(kind, padding(kind, d.raw, pieceLength)); err != nil {
 		return nil, fmt.Errorf("pad segment: %w", err)
 	}
 	s.Segment = Segment{Digest: DigestSum(d.sum), Size: d.raw, Unpacked: d.unpacked, Files: d.files}
@@ -112,9 +130,12 @@ func (d *draft) keep(payload string, pieceLength int64) (*stored, error) {
 
 const frameHeader = 8
 
-// padding returns the length in bytes of the skippable frame that fills raw bytes to whole pieces. There always is
-// one, so that every segment has the same form.
-func padding(raw, pieceLength int64) int64 {
+// padding returns the length in bytes of what fills raw bytes to whole pieces: zeros in an image, else a skippable
+// frame. There always is one, so that every segment has the same form.
+func padding(kind Kind, raw, pieceLength int64) int64 {
+	if kind == Image {
+		return (pieceLength - raw%pieceLength) % pieceLength
+	}
 	n := pieceLength - raw%pieceLength
 	if n < frameHeader {
 		n += pieceLength
@@ -122,7 +143,11 @@ func padding(raw, pieceLength int64) int64 {
 	return n
 }
 
-func (d *draft) pad(n int64) error {
+func (d *draft) pad(kind Kind, n int64) error {
+	if kind == Image {
+		_, err := io.CopyN(d, zeros{}, n)
+		return err
+	}
 	head := binary.LittleEndian.AppendUint32(nil, skippable)
 	head = binary.LittleEndian.AppendUint32(head, uint32(n-frameHeader))
 	if _, err := d.Write(head); err != nil {
