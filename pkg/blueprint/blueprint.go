@@ -140,6 +140,7 @@ type Group struct {
 	Domain     string       `yaml:"domain,omitempty"`
 	TorrentIf  string       `yaml:"torrent_if,omitempty"`
 	Interfaces *[]Interface `yaml:"interfaces,omitempty"`
+	Root       string       `yaml:"root,omitempty"`
 	Prescript  string       `yaml:"prescript,omitempty"`
 	Partscript *string      `yaml:"partscript,omitempty"`
 	Postscript *string      `yaml:"postscript,omitempty"`

@@ -112,6 +112,11 @@ func (v View) Switch(id string) (*inventoryv1.Switch, error) {
 	return o.GetSwitch(), err
 }
 
+// Groups calls do with every group until it returns false, in the order of their ids.
+func (v View) Groups(do func(g *inventoryv1.Group) bool) error {
+	return v.Each(Group, "", func(o *inventoryv1.Object) bool { return do(o.GetGroup()) })
+}
+
 // Switches returns all switches.
 func (v View) Switches() ([]*inventoryv1.Switch, error) {
 	var all []*inventoryv1.Switch

@@ -12,7 +12,6 @@ import (
 type Index struct {
 	nodes []*node
 	names map[string]*node
-	inos  uint64
 	size  int64 // bytes
 }
 

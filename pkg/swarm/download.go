@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -20,6 +19,9 @@ import (
 type DownloadConfig struct {
 	// Dir is where segments go, as <sha256 hex>; it is made when it does not exist.
 	Dir string
+	// Joined has all segments lie one behind the other in the file Dir/Joined, in the order of the torrent; the names by
+	// their digests are not there then.
+	Joined string
 	// Torrent is the torrent file, with the trackers to announce to.
 	Torrent []byte
 	// HTTPBases are the URLs below which the heads have the segments, as in
@@ -38,8 +40,8 @@ type DownloadConfig struct {
 	// Stall is how long no piece may come from the swarm before pieces are fetched over HTTP; 0 is 8 s.
 	Stall time.Duration
 	Log   *slog.Logger
-	// SegmentDone is called for each segment that is complete, from one goroutine; Dir/<hex> then
-	// is whole and its SHA-256 is hex. It may be nil.
+	// SegmentDone is called for each segment that is complete, from one goroutine; Dir/<hex>, or its part of
+	// Dir/Joined, then is whole and its SHA-256 is hex. It may be nil.
 	SegmentDone func(hex string)
 }
 
@@ -95,7 +97,7 @@ func NewDownloader(cfg DownloadConfig) (*Downloader, error) {
 	d := &Downloader{cfg: cfg, urls: trackers(mi), full: make(chan int, len(l.segments)*(maxWrong+1)),
 		done: make(chan struct{}), fatal: make(chan error, 1)}
 	d.store = newStore(cfg.Dir, l, func(seg int) { d.full <- seg }) // as often as full has room
-	d.store.got = d.got
+	d.store.got, d.store.joined = d.got, cfg.Joined
 	return d, nil
 }
 
@@ -167,7 +169,7 @@ func (d *Downloader) prepare(ctx context.Context) error {
 		return fmt.Errorf("make segment directory: %w", err)
 	}
 	for seg := range d.store.segments {
-		if err := os.Rename(d.store.path(seg), d.store.partPath(seg)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := d.store.reopen(seg); err != nil {
 			return fmt.Errorf("take up segment: %w", err)
 		}
 		if err := d.store.trimPart(seg); err != nil {

@@ -18,7 +18,7 @@ func (s *store) finish(seg int) error {
 	}
 	defer f.Close()
 	h := sha256.New()
-	n, err := io.Copy(h, f)
+	n, err := io.Copy(h, s.section(seg, f))
 	if err != nil {
 		return fmt.Errorf("finish segment %s: %w", s.segments[seg].hex, err)
 	}
@@ -31,11 +31,14 @@ func (s *store) finish(seg int) error {
 // hasPart tells whether there is something of a segment from before.
 func (s *store) hasPart(seg int) bool {
 	st, err := os.Stat(s.partPath(seg))
-	return err == nil && st.Size() > 0
+	return err == nil && st.Size() > s.base(seg)
 }
 
 // trimPart cuts off what an earlier life wrote beyond a segment's size.
 func (s *store) trimPart(seg int) error {
+	if s.joined != "" {
+		return nil // the next one begins there
+	}
 	st, err := os.Stat(s.partPath(seg))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -48,6 +51,17 @@ func (s *store) trimPart(seg int) error {
 	}
 	if err := os.Truncate(s.partPath(seg), s.segments[seg].size); err != nil {
 		return fmt.Errorf("trim segment: %w", err)
+	}
+	return nil
+}
+
+// reopen takes the name from a segment that an earlier run has finished.
+func (s *store) reopen(seg int) error {
+	if s.joined != "" {
+		return nil
+	}
+	if err := os.Rename(s.path(seg), s.partPath(seg)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }

@@ -15,13 +15,16 @@ import (
 )
 
 // store keeps the segments of one torrent in a directory. A segment that is not whole yet has
-// the name <hex>.part; <hex> itself is never written to.
+// the name <hex>.part; <hex> itself is never written to. A store that is joined has all of them, one behind the other,
+// in a single file.
 //
 // A piece is done once its SHA-1 was checked. What arrives for it later is thrown away, so a peer
 // that is late or lies cannot spoil what was checked.
 type store struct {
 	*layout
 	dir string
+	// joined is the name of the single file, or empty.
+	joined string
 	// written is called when the last piece of a segment that was being written is done. It must not block.
 	written func(seg int)
 	// got is called for each piece that came from a peer, before it is done; it may be nil.
@@ -55,9 +58,32 @@ func newStore(dir string, l *layout, written func(seg int)) *store {
 	return s
 }
 
-func (s *store) path(seg int) string { return filepath.Join(s.dir, s.segments[seg].hex) }
+func (s *store) path(seg int) string {
+	if s.joined != "" {
+		return filepath.Join(s.dir, s.joined)
+	}
+	return filepath.Join(s.dir, s.segments[seg].hex)
+}
 
-func (s *store) partPath(seg int) string { return s.path(seg) + ".part" }
+func (s *store) partPath(seg int) string {
+	if s.joined != "" {
+		return s.path(seg)
+	}
+	return s.path(seg) + ".part"
+}
+
+// base returns where a segment begins in its file.
+func (s *store) base(seg int) int64 {
+	if s.joined == "" {
+		return 0
+	}
+	return int64(s.segments[seg].first) * s.pieceLength
+}
+
+// section reads a segment from its file.
+func (s *store) section(seg int, f *os.File) *io.SectionReader {
+	return io.NewSectionReader(f, s.base(seg), s.segments[seg].size)
+}
 
 // open opens a segment for reading, whatever its name is now. The caller closes it.
 func (s *store) open(seg int) (*os.File, error) {
@@ -152,8 +178,10 @@ func (s *store) isSealed(seg int) bool {
 func (s *store) seal(seg int) error {
 	s.segs[seg].mu.Lock()
 	defer s.segs[seg].mu.Unlock()
-	if err := os.Rename(s.partPath(seg), s.path(seg)); err != nil {
-		return fmt.Errorf("name segment: %w", err)
+	if s.joined == "" {
+		if err := os.Rename(s.partPath(seg), s.path(seg)); err != nil {
+			return fmt.Errorf("name segment: %w", err)
+		}
 	}
 	s.segs[seg].shut() // it is open for writing
 	s.segs[seg].sealed = true
@@ -162,8 +190,9 @@ func (s *store) seal(seg int) error {
 
 // ReadAt reads from one piece; off counts from its beginning.
 func (s *store) ReadAt(piece int, b []byte, off int64) (n int, err error) {
-	err = s.use(s.find(piece), false, func(f *os.File) error {
-		n, err = f.ReadAt(b, s.offset(piece)+off)
+	seg := s.find(piece)
+	err = s.use(seg, false, func(f *os.File) error {
+		n, err = f.ReadAt(b, s.base(seg)+s.offset(piece)+off)
 		return err
 	})
 	return n, err
@@ -172,7 +201,7 @@ func (s *store) ReadAt(piece int, b []byte, off int64) (n int, err error) {
 func (s *store) write(piece int, b []byte) error {
 	seg := s.find(piece)
 	err := s.use(seg, true, func(f *os.File) error {
-		_, err := f.WriteAt(b, s.offset(piece))
+		_, err := f.WriteAt(b, s.base(seg)+s.offset(piece))
 		return err
 	})
 	if err != nil {
@@ -268,7 +297,7 @@ func (s *store) check(seg int, found func(piece int, right bool) error) error {
 	for i := range s.segments[seg].count {
 		piece := s.segments[seg].first + i
 		h.Reset()
-		if _, err := io.Copy(h, io.NewSectionReader(f, int64(i)*s.pieceLength, s.pieceLength)); err != nil {
+		if _, err := io.Copy(h, io.NewSectionReader(f, s.base(seg)+int64(i)*s.pieceLength, s.pieceLength)); err != nil {
 			return fmt.Errorf("read segment: %w", err)
 		}
 		want := s.sum(piece)

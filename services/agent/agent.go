@@ -19,9 +19,9 @@ import (
 const usage = `usage: luna-agent COMMAND
 
 Commands of the install script, each of which reports its step to the head:
-  step NAME                              run the bash script on standard input
+  step [--root ROOT] NAME                run the bash script on standard input; a partscript must leave a ROOT, tmpfs or disk
   bmc                                    set the node's BMC up, as the JSON on standard input says
-  payload --manifest D --torrent D       install a release in /sysroot
+  payload --manifest D --torrent D       install a release in /sysroot, or mount a compressed one there
   identity                               write names and machine id, as the JSON on standard input says
   network                                write the network's files, as the JSON on standard input says
   finish                                 start the installed system when the script has ended

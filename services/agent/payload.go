@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/luna-hpc/luna/pkg/release"
@@ -37,9 +38,10 @@ func (t *tool) payload(ctx context.Context, args []string) error {
 		return errors.New("payload needs --manifest and --torrent")
 	}
 	p := &payload.Payload{
-		Head: t.head, Follow: t.follow, Dir: boot.PayloadDir(t.run), Root: t.root, Allowed: t.line.Manifest,
+		Head: t.head, Follow: t.follow, Image: t.image(), Dir: boot.PayloadDir(t.run), Root: t.root, Allowed: t.line.Manifest,
 		Unpacker: func(root string, m *release.Manifest) payload.Unpacker { return release.NewUnpacker(root, m) },
-		Measure:  sysroot.Measure, Held: download.Held, Report: t.report, Log: t.log, Pause: 5 * time.Second,
+		Overlay:  t.overlay,
+		Measure:  sysroot.Measure, Memory: sysroot.MeasureMemory, Held: download.Held, Report: t.report, Log: t.log, Pause: 5 * time.Second,
 	}
 	return t.failed("payload", p.Install(ctx, manifest, torrent))
 }
@@ -60,11 +62,14 @@ func (t *tool) follow(ctx context.Context, r download.Request, each func(downloa
 	return err
 }
 
-// coming returns how much of a payload is not in memory yet.
-func (t *tool) coming(size int64) int64 {
+// held returns how much of a payload is in memory.
+func (t *tool) held() int64 {
 	held, err := download.Held(boot.PayloadDir(t.run))
 	if err != nil {
 		t.log.Warn("measure the payload", "err", err)
 	}
-	return max(0, size-held)
+	return held
 }
+
+// image returns the name of the image that the install script is about.
+func (t *tool) image() string { return os.Getenv("LUNA_OSIMAGE") }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
+	"github.com/luna-hpc/luna/services/agent/internal/payload"
 	"github.com/luna-hpc/luna/services/agent/internal/report"
 	"github.com/luna-hpc/luna/services/agent/internal/script"
 	"github.com/luna-hpc/luna/services/agent/internal/sysroot"
@@ -20,6 +22,10 @@ const maxScript = 4 << 20
 
 // step runs one part of the install script, which stands on standard input.
 func (t *tool) step(ctx context.Context, args []string) error {
+	root, args, err := stepRoot(args)
+	if err != nil {
+		return err
+	}
 	if len(args) != 1 || args[0] == "" || strings.Trim(args[0], "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
 		return errors.New("step takes one name, as in: luna-agent step postscript < SCRIPT")
 	}
@@ -38,14 +44,26 @@ func (t *tool) step(ctx context.Context, args []string) error {
 	return t.failed(name, t.report.Step(ctx, name, "bash "+path, func(ctx context.Context) (report.Result, error) {
 		tail, err := script.Script{Path: path, Env: os.Environ(), Dir: "/", Out: t.out}.Run(ctx)
 		if err == nil && args[0] == "partscript" {
-			err = t.room(ctx)
+			err = t.room(ctx, root)
 		}
 		return report.Result{Output: tail.String()}, err
 	}))
 }
 
-// room checks that the partscript left a root with room for the image.
-func (t *tool) room(ctx context.Context) error {
+// stepRoot takes the flag that says what root the partscript must leave.
+func stepRoot(args []string) (root string, rest []string, err error) {
+	if len(args) < 2 || args[0] != "--root" {
+		return "", args, nil
+	}
+	root, err = inventoryv1.ParseRoot(args[1])
+	return root, args[2:], err
+}
+
+// room checks that the partscript left the root that the group wants, with room for the image.
+func (t *tool) room(ctx context.Context, root string) error {
+	if err := sysroot.IsKind(t.root, root); err != nil {
+		return fmt.Errorf("after the script %w", err)
+	}
 	space, err := sysroot.Measure(t.root)
 	if err != nil {
 		return fmt.Errorf("after the script %w", err)
@@ -62,5 +80,5 @@ func (t *tool) room(ctx context.Context) error {
 		t.log.Warn("whether the image fits is not known yet", "err", err)
 		return nil
 	}
-	return space.Check(t.root, sysroot.Need{Unpacked: m.Unpacked, Payload: t.coming(m.Size())})
+	return space.Check(t.root, payload.NeedOf(t.image(), m, t.held()))
 }

@@ -54,7 +54,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log, catalog.Fold(catalog.Cluster, catalog.Osimage), keep.Fold())
+	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log, catalog.Fold(catalog.Cluster, catalog.Osimage, catalog.Group, catalog.Node), keep.Fold())
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/luna-hpc/luna/pkg/catalog"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 )
 
 // completeNames offers the names of a noun's objects to the shell.
@@ -33,7 +34,7 @@ var refers = map[string]catalog.Noun{"network": catalog.Network, "setnet": catal
 	"bmcsetup": catalog.Bmcsetup, "switch": catalog.Switch, "group": catalog.Group, "of": catalog.Group}
 
 // choices are the values that a flag has.
-var choices = map[string][]string{"protocol": {"ipmi", "redfish"}, "version": {"2c", "3"}, "auth_protocol": {"MD5", "SHA", "SHA224", "SHA256", "SHA384", "SHA512"},
+var choices = map[string][]string{"protocol": {"ipmi", "redfish"}, "root": inventoryv1.Roots, "version": {"2c", "3"}, "auth_protocol": {"MD5", "SHA", "SHA224", "SHA256", "SHA384", "SHA512"},
 	"priv_protocol": {"DES", "AES", "AES192", "AES256"}, "bond_mode": {"balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"}}
 
 // completeFlags offers the values of flags to the shell: names of objects, choices, yes and no.

@@ -62,6 +62,7 @@ func (a *app) packCommand() *cobra.Command {
 	cmd.Flags().BoolVarP(&req.Image, "image", "i", false, "only the payload")
 	cmd.Flags().BoolVarP(&req.Boot, "boot", "b", false, "only kernel and initrd")
 	cmd.Flags().BoolVarP(&req.CopyBoot, "copy_boot", "c", false, "take the image's own initrd")
+	cmd.Flags().BoolVar(&req.Overlay, "overlay", false, "also the compressed image for groups with --root overlay, before there is one")
 	run := a.longWork(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if req.Name, err = name(args); err != nil {

@@ -33,13 +33,21 @@ func (a *app) showReleases(rep *imagepackerv1.ReleasesReply) error {
 	if a.output != "table" {
 		return a.print(rep)
 	}
-	t := a.newTable("release", "packed", "kernel", "payload", "initrd", "current")
+	t := a.newTable("release", "packed", "kernel", "payload", "compressed", "initrd", "current")
 	for _, r := range rep.Releases.GetReleases() {
 		when, _ := time.Parse(time.RFC3339, r.Time)
-		t.AppendRow([]any{short(r.Manifest), when.Local().Format(time.DateTime), r.Kernver, size(r.PayloadBytes), size(r.InitrdBytes), yes(r.Manifest == rep.Releases.Current)})
+		t.AppendRow([]any{short(r.Manifest), when.Local().Format(time.DateTime), r.Kernver, size(r.PayloadBytes), compressed(r), size(r.InitrdBytes), yes(r.Manifest == rep.Releases.Current)})
 	}
 	t.Render()
 	return nil
+}
+
+// compressed is the size of a release's compressed image, nothing when it has none.
+func compressed(r *imagepackerv1.Release) string {
+	if r.Overlay == nil {
+		return ""
+	}
+	return size(r.Overlay.Bytes)
 }
 
 func (a *app) rollbackCommand() *cobra.Command {

@@ -106,7 +106,9 @@ type Release struct {
 	// Head that packed it.
 	Head string `protobuf:"bytes,12,opt,name=head,proto3" json:"head,omitempty"`
 	// What the image lacks, and what of it should not be public.
-	Warnings      []string `protobuf:"bytes,13,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []string `protobuf:"bytes,13,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// The same files as a compressed image, for groups whose root is overlay; absent when the pack made none.
+	Overlay       *Overlay `protobuf:"bytes,14,opt,name=overlay,proto3" json:"overlay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -232,6 +234,84 @@ func (x *Release) GetWarnings() []string {
 	return nil
 }
 
+func (x *Release) GetOverlay() *Overlay {
+	if x != nil {
+		return x.Overlay
+	}
+	return nil
+}
+
+// Overlay is a release's compressed image: manifest and torrent of its own, beside those of the tree.
+type Overlay struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Manifest string                 `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	Torrent  string                 `protobuf:"bytes,2,opt,name=torrent,proto3" json:"torrent,omitempty"`
+	// BitTorrent v1 info hash, hex.
+	InfoHash string `protobuf:"bytes,3,opt,name=info_hash,json=infoHash,proto3" json:"info_hash,omitempty"`
+	// Bytes of the image, and of its segments.
+	Bytes         int64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Overlay) Reset() {
+	*x = Overlay{}
+	mi := &file_imagepacker_v1_release_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Overlay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Overlay) ProtoMessage() {}
+
+func (x *Overlay) ProtoReflect() protoreflect.Message {
+	mi := &file_imagepacker_v1_release_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Overlay.ProtoReflect.Descriptor instead.
+func (*Overlay) Descriptor() ([]byte, []int) {
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Overlay) GetManifest() string {
+	if x != nil {
+		return x.Manifest
+	}
+	return ""
+}
+
+func (x *Overlay) GetTorrent() string {
+	if x != nil {
+		return x.Torrent
+	}
+	return ""
+}
+
+func (x *Overlay) GetInfoHash() string {
+	if x != nil {
+		return x.InfoHash
+	}
+	return ""
+}
+
+func (x *Overlay) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 type PackRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -239,14 +319,16 @@ type PackRequest struct {
 	Image bool `protobuf:"varint,2,opt,name=image,proto3" json:"image,omitempty"`
 	Boot  bool `protobuf:"varint,3,opt,name=boot,proto3" json:"boot,omitempty"`
 	// Takes the image's own initrd.
-	CopyBoot      bool `protobuf:"varint,4,opt,name=copy_boot,json=copyBoot,proto3" json:"copy_boot,omitempty"`
+	CopyBoot bool `protobuf:"varint,4,opt,name=copy_boot,json=copyBoot,proto3" json:"copy_boot,omitempty"`
+	// Also the compressed image, which is made anyway when a group that boots the osimage has root overlay.
+	Overlay       bool `protobuf:"varint,5,opt,name=overlay,proto3" json:"overlay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PackRequest) Reset() {
 	*x = PackRequest{}
-	mi := &file_imagepacker_v1_release_proto_msgTypes[2]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -258,7 +340,7 @@ func (x *PackRequest) String() string {
 func (*PackRequest) ProtoMessage() {}
 
 func (x *PackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_imagepacker_v1_release_proto_msgTypes[2]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -271,7 +353,7 @@ func (x *PackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PackRequest.ProtoReflect.Descriptor instead.
 func (*PackRequest) Descriptor() ([]byte, []int) {
-	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{2}
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PackRequest) GetName() string {
@@ -302,6 +384,13 @@ func (x *PackRequest) GetCopyBoot() bool {
 	return false
 }
 
+func (x *PackRequest) GetOverlay() bool {
+	if x != nil {
+		return x.Overlay
+	}
+	return false
+}
+
 type OsimageAddRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -315,7 +404,7 @@ type OsimageAddRequest struct {
 
 func (x *OsimageAddRequest) Reset() {
 	*x = OsimageAddRequest{}
-	mi := &file_imagepacker_v1_release_proto_msgTypes[3]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -327,7 +416,7 @@ func (x *OsimageAddRequest) String() string {
 func (*OsimageAddRequest) ProtoMessage() {}
 
 func (x *OsimageAddRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_imagepacker_v1_release_proto_msgTypes[3]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -340,7 +429,7 @@ func (x *OsimageAddRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OsimageAddRequest.ProtoReflect.Descriptor instead.
 func (*OsimageAddRequest) Descriptor() ([]byte, []int) {
-	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{3}
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *OsimageAddRequest) GetName() string {
@@ -387,7 +476,7 @@ type ReleasesRequest struct {
 
 func (x *ReleasesRequest) Reset() {
 	*x = ReleasesRequest{}
-	mi := &file_imagepacker_v1_release_proto_msgTypes[4]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -399,7 +488,7 @@ func (x *ReleasesRequest) String() string {
 func (*ReleasesRequest) ProtoMessage() {}
 
 func (x *ReleasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_imagepacker_v1_release_proto_msgTypes[4]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -412,7 +501,7 @@ func (x *ReleasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleasesRequest.ProtoReflect.Descriptor instead.
 func (*ReleasesRequest) Descriptor() ([]byte, []int) {
-	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{4}
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ReleasesRequest) GetName() string {
@@ -431,7 +520,7 @@ type ReleasesReply struct {
 
 func (x *ReleasesReply) Reset() {
 	*x = ReleasesReply{}
-	mi := &file_imagepacker_v1_release_proto_msgTypes[5]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -443,7 +532,7 @@ func (x *ReleasesReply) String() string {
 func (*ReleasesReply) ProtoMessage() {}
 
 func (x *ReleasesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_imagepacker_v1_release_proto_msgTypes[5]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -456,7 +545,7 @@ func (x *ReleasesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleasesReply.ProtoReflect.Descriptor instead.
 func (*ReleasesReply) Descriptor() ([]byte, []int) {
-	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{5}
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ReleasesReply) GetReleases() *Releases {
@@ -479,7 +568,7 @@ type OsimageCloneRequest struct {
 
 func (x *OsimageCloneRequest) Reset() {
 	*x = OsimageCloneRequest{}
-	mi := &file_imagepacker_v1_release_proto_msgTypes[6]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -491,7 +580,7 @@ func (x *OsimageCloneRequest) String() string {
 func (*OsimageCloneRequest) ProtoMessage() {}
 
 func (x *OsimageCloneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_imagepacker_v1_release_proto_msgTypes[6]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -504,7 +593,7 @@ func (x *OsimageCloneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OsimageCloneRequest.ProtoReflect.Descriptor instead.
 func (*OsimageCloneRequest) Descriptor() ([]byte, []int) {
-	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{6}
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OsimageCloneRequest) GetName() string {
@@ -539,7 +628,7 @@ type RollbackRequest struct {
 
 func (x *RollbackRequest) Reset() {
 	*x = RollbackRequest{}
-	mi := &file_imagepacker_v1_release_proto_msgTypes[7]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +640,7 @@ func (x *RollbackRequest) String() string {
 func (*RollbackRequest) ProtoMessage() {}
 
 func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_imagepacker_v1_release_proto_msgTypes[7]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +653,7 @@ func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
 func (*RollbackRequest) Descriptor() ([]byte, []int) {
-	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{7}
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RollbackRequest) GetName() string {
@@ -596,7 +685,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_imagepacker_v1_release_proto_msgTypes[8]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -608,7 +697,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_imagepacker_v1_release_proto_msgTypes[8]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -621,7 +710,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{8}
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DiffRequest) GetName() string {
@@ -671,7 +760,7 @@ type DiffReply struct {
 
 func (x *DiffReply) Reset() {
 	*x = DiffReply{}
-	mi := &file_imagepacker_v1_release_proto_msgTypes[9]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +772,7 @@ func (x *DiffReply) String() string {
 func (*DiffReply) ProtoMessage() {}
 
 func (x *DiffReply) ProtoReflect() protoreflect.Message {
-	mi := &file_imagepacker_v1_release_proto_msgTypes[9]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +785,7 @@ func (x *DiffReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffReply.ProtoReflect.Descriptor instead.
 func (*DiffReply) Descriptor() ([]byte, []int) {
-	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{9}
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DiffReply) GetOld() string {
@@ -771,7 +860,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_imagepacker_v1_release_proto_msgTypes[10]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -783,7 +872,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_imagepacker_v1_release_proto_msgTypes[10]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -796,7 +885,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{10}
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Difference) GetName() string {
@@ -836,7 +925,7 @@ const file_imagepacker_v1_release_proto_rawDesc = "" +
 	"\n" +
 	"osimage_id\x18\x01 \x01(\tR\tosimageId\x12\x18\n" +
 	"\acurrent\x18\x02 \x01(\tR\acurrent\x123\n" +
-	"\breleases\x18\x03 \x03(\v2\x17.imagepacker.v1.ReleaseR\breleases\"\xf3\x02\n" +
+	"\breleases\x18\x03 \x03(\v2\x17.imagepacker.v1.ReleaseR\breleases\"\xa6\x03\n" +
 	"\aRelease\x12\x1a\n" +
 	"\bmanifest\x18\x01 \x01(\tR\bmanifest\x12\x18\n" +
 	"\atorrent\x18\x02 \x01(\tR\atorrent\x12\x16\n" +
@@ -851,12 +940,19 @@ const file_imagepacker_v1_release_proto_rawDesc = "" +
 	" \x01(\x03R\runpackedBytes\x12!\n" +
 	"\finitrd_bytes\x18\v \x01(\x03R\vinitrdBytes\x12\x12\n" +
 	"\x04head\x18\f \x01(\tR\x04head\x12\x1a\n" +
-	"\bwarnings\x18\r \x03(\tR\bwarnings\"h\n" +
+	"\bwarnings\x18\r \x03(\tR\bwarnings\x121\n" +
+	"\aoverlay\x18\x0e \x01(\v2\x17.imagepacker.v1.OverlayR\aoverlay\"r\n" +
+	"\aOverlay\x12\x1a\n" +
+	"\bmanifest\x18\x01 \x01(\tR\bmanifest\x12\x18\n" +
+	"\atorrent\x18\x02 \x01(\tR\atorrent\x12\x1b\n" +
+	"\tinfo_hash\x18\x03 \x01(\tR\binfoHash\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\"\x82\x01\n" +
 	"\vPackRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05image\x18\x02 \x01(\bR\x05image\x12\x12\n" +
 	"\x04boot\x18\x03 \x01(\bR\x04boot\x12\x1b\n" +
-	"\tcopy_boot\x18\x04 \x01(\bR\bcopyBoot\"\x8b\x01\n" +
+	"\tcopy_boot\x18\x04 \x01(\bR\bcopyBoot\x12\x18\n" +
+	"\aoverlay\x18\x05 \x01(\bR\aoverlay\"\x8b\x01\n" +
 	"\x11OsimageAddRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x18\n" +
@@ -909,29 +1005,31 @@ func file_imagepacker_v1_release_proto_rawDescGZIP() []byte {
 	return file_imagepacker_v1_release_proto_rawDescData
 }
 
-var file_imagepacker_v1_release_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_imagepacker_v1_release_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_imagepacker_v1_release_proto_goTypes = []any{
 	(*Releases)(nil),            // 0: imagepacker.v1.Releases
 	(*Release)(nil),             // 1: imagepacker.v1.Release
-	(*PackRequest)(nil),         // 2: imagepacker.v1.PackRequest
-	(*OsimageAddRequest)(nil),   // 3: imagepacker.v1.OsimageAddRequest
-	(*ReleasesRequest)(nil),     // 4: imagepacker.v1.ReleasesRequest
-	(*ReleasesReply)(nil),       // 5: imagepacker.v1.ReleasesReply
-	(*OsimageCloneRequest)(nil), // 6: imagepacker.v1.OsimageCloneRequest
-	(*RollbackRequest)(nil),     // 7: imagepacker.v1.RollbackRequest
-	(*DiffRequest)(nil),         // 8: imagepacker.v1.DiffRequest
-	(*DiffReply)(nil),           // 9: imagepacker.v1.DiffReply
-	(*Difference)(nil),          // 10: imagepacker.v1.Difference
+	(*Overlay)(nil),             // 2: imagepacker.v1.Overlay
+	(*PackRequest)(nil),         // 3: imagepacker.v1.PackRequest
+	(*OsimageAddRequest)(nil),   // 4: imagepacker.v1.OsimageAddRequest
+	(*ReleasesRequest)(nil),     // 5: imagepacker.v1.ReleasesRequest
+	(*ReleasesReply)(nil),       // 6: imagepacker.v1.ReleasesReply
+	(*OsimageCloneRequest)(nil), // 7: imagepacker.v1.OsimageCloneRequest
+	(*RollbackRequest)(nil),     // 8: imagepacker.v1.RollbackRequest
+	(*DiffRequest)(nil),         // 9: imagepacker.v1.DiffRequest
+	(*DiffReply)(nil),           // 10: imagepacker.v1.DiffReply
+	(*Difference)(nil),          // 11: imagepacker.v1.Difference
 }
 var file_imagepacker_v1_release_proto_depIdxs = []int32{
 	1,  // 0: imagepacker.v1.Releases.releases:type_name -> imagepacker.v1.Release
-	0,  // 1: imagepacker.v1.ReleasesReply.releases:type_name -> imagepacker.v1.Releases
-	10, // 2: imagepacker.v1.DiffReply.differences:type_name -> imagepacker.v1.Difference
-	3,  // [3:3] is the sub-list for method output_type
-	3,  // [3:3] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	2,  // 1: imagepacker.v1.Release.overlay:type_name -> imagepacker.v1.Overlay
+	0,  // 2: imagepacker.v1.ReleasesReply.releases:type_name -> imagepacker.v1.Releases
+	11, // 3: imagepacker.v1.DiffReply.differences:type_name -> imagepacker.v1.Difference
+	4,  // [4:4] is the sub-list for method output_type
+	4,  // [4:4] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_imagepacker_v1_release_proto_init() }
@@ -945,7 +1043,7 @@ func file_imagepacker_v1_release_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_imagepacker_v1_release_proto_rawDesc), len(file_imagepacker_v1_release_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

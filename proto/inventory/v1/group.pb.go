@@ -31,12 +31,15 @@ type Group struct {
 	Interfaces []*Interface `protobuf:"bytes,4,rep,name=interfaces,proto3" json:"interfaces,omitempty"`
 	BmcsetupId string       `protobuf:"bytes,5,opt,name=bmcsetup_id,json=bmcsetupId,proto3" json:"bmcsetup_id,omitempty"`
 	// DNS domain; empty is the name of BOOTIF's network.
-	Domain        string `protobuf:"bytes,6,opt,name=domain,proto3" json:"domain,omitempty"`
-	Prescript     string `protobuf:"bytes,7,opt,name=prescript,proto3" json:"prescript,omitempty"`
-	Partscript    string `protobuf:"bytes,8,opt,name=partscript,proto3" json:"partscript,omitempty"`
-	Postscript    string `protobuf:"bytes,9,opt,name=postscript,proto3" json:"postscript,omitempty"`
-	TorrentIf     string `protobuf:"bytes,10,opt,name=torrent_if,json=torrentIf,proto3" json:"torrent_if,omitempty"`
-	Comment       string `protobuf:"bytes,11,opt,name=comment,proto3" json:"comment,omitempty"`
+	Domain     string `protobuf:"bytes,6,opt,name=domain,proto3" json:"domain,omitempty"`
+	Prescript  string `protobuf:"bytes,7,opt,name=prescript,proto3" json:"prescript,omitempty"`
+	Partscript string `protobuf:"bytes,8,opt,name=partscript,proto3" json:"partscript,omitempty"`
+	Postscript string `protobuf:"bytes,9,opt,name=postscript,proto3" json:"postscript,omitempty"`
+	TorrentIf  string `protobuf:"bytes,10,opt,name=torrent_if,json=torrentIf,proto3" json:"torrent_if,omitempty"`
+	Comment    string `protobuf:"bytes,11,opt,name=comment,proto3" json:"comment,omitempty"`
+	// Where the root file system lies: tmpfs or disk, as the partscript must leave it, or overlay: a compressed image
+	// with changes in memory, and no partscript. Empty: the partscript decides.
+	Root          string `protobuf:"bytes,12,opt,name=root,proto3" json:"root,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -144,6 +147,13 @@ func (x *Group) GetTorrentIf() string {
 func (x *Group) GetComment() string {
 	if x != nil {
 		return x.Comment
+	}
+	return ""
+}
+
+func (x *Group) GetRoot() string {
+	if x != nil {
+		return x.Root
 	}
 	return ""
 }
@@ -471,6 +481,7 @@ type GroupAddRequest struct {
 	Bmcsetup   string  `protobuf:"bytes,9,opt,name=bmcsetup,proto3" json:"bmcsetup,omitempty"`
 	// Network of the interface BMC.
 	Bmcnetwork    string `protobuf:"bytes,10,opt,name=bmcnetwork,proto3" json:"bmcnetwork,omitempty"`
+	Root          string `protobuf:"bytes,11,opt,name=root,proto3" json:"root,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -575,6 +586,13 @@ func (x *GroupAddRequest) GetBmcnetwork() string {
 	return ""
 }
 
+func (x *GroupAddRequest) GetRoot() string {
+	if x != nil {
+		return x.Root
+	}
+	return ""
+}
+
 type GroupChangeRequest struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -600,14 +618,16 @@ type GroupChangeRequest struct {
 	Bmcsetup *string `protobuf:"bytes,17,opt,name=bmcsetup,proto3,oneof" json:"bmcsetup,omitempty"`
 	// What the interface is: its MTU, and a comma list of a bond's members or a
 	// bridge's ports, or the parent of a VLAN. An empty text makes it a card again.
-	Mtu           *uint32 `protobuf:"varint,18,opt,name=mtu,proto3,oneof" json:"mtu,omitempty"`
-	Bond          *string `protobuf:"bytes,19,opt,name=bond,proto3,oneof" json:"bond,omitempty"`
-	BondMode      *string `protobuf:"bytes,20,opt,name=bond_mode,json=bondMode,proto3,oneof" json:"bond_mode,omitempty"`
-	BondMiimon    *uint32 `protobuf:"varint,21,opt,name=bond_miimon,json=bondMiimon,proto3,oneof" json:"bond_miimon,omitempty"`
-	Vlan          *string `protobuf:"bytes,22,opt,name=vlan,proto3,oneof" json:"vlan,omitempty"`
-	VlanTag       *uint32 `protobuf:"varint,23,opt,name=vlan_tag,json=vlanTag,proto3,oneof" json:"vlan_tag,omitempty"`
-	Bridge        *string `protobuf:"bytes,24,opt,name=bridge,proto3,oneof" json:"bridge,omitempty"`
-	BridgeStp     *bool   `protobuf:"varint,25,opt,name=bridge_stp,json=bridgeStp,proto3,oneof" json:"bridge_stp,omitempty"`
+	Mtu        *uint32 `protobuf:"varint,18,opt,name=mtu,proto3,oneof" json:"mtu,omitempty"`
+	Bond       *string `protobuf:"bytes,19,opt,name=bond,proto3,oneof" json:"bond,omitempty"`
+	BondMode   *string `protobuf:"bytes,20,opt,name=bond_mode,json=bondMode,proto3,oneof" json:"bond_mode,omitempty"`
+	BondMiimon *uint32 `protobuf:"varint,21,opt,name=bond_miimon,json=bondMiimon,proto3,oneof" json:"bond_miimon,omitempty"`
+	Vlan       *string `protobuf:"bytes,22,opt,name=vlan,proto3,oneof" json:"vlan,omitempty"`
+	VlanTag    *uint32 `protobuf:"varint,23,opt,name=vlan_tag,json=vlanTag,proto3,oneof" json:"vlan_tag,omitempty"`
+	Bridge     *string `protobuf:"bytes,24,opt,name=bridge,proto3,oneof" json:"bridge,omitempty"`
+	BridgeStp  *bool   `protobuf:"varint,25,opt,name=bridge_stp,json=bridgeStp,proto3,oneof" json:"bridge_stp,omitempty"`
+	// Empty, or -, lets the partscript decide.
+	Root          *string `protobuf:"bytes,26,opt,name=root,proto3,oneof" json:"root,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -817,6 +837,13 @@ func (x *GroupChangeRequest) GetBridgeStp() bool {
 	return false
 }
 
+func (x *GroupChangeRequest) GetRoot() string {
+	if x != nil && x.Root != nil {
+		return *x.Root
+	}
+	return ""
+}
+
 type GroupCloneRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -873,7 +900,7 @@ var File_inventory_v1_group_proto protoreflect.FileDescriptor
 
 const file_inventory_v1_group_proto_rawDesc = "" +
 	"\n" +
-	"\x18inventory/v1/group.proto\x12\finventory.v1\"\xd3\x02\n" +
+	"\x18inventory/v1/group.proto\x12\finventory.v1\"\xe7\x02\n" +
 	"\x05Group\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
@@ -895,7 +922,8 @@ const file_inventory_v1_group_proto_rawDesc = "" +
 	"\n" +
 	"torrent_if\x18\n" +
 	" \x01(\tR\ttorrentIf\x12\x18\n" +
-	"\acomment\x18\v \x01(\tR\acomment\"\xfb\x01\n" +
+	"\acomment\x18\v \x01(\tR\acomment\x12\x12\n" +
+	"\x04root\x18\f \x01(\tR\x04root\"\xfb\x01\n" +
 	"\tInterface\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vnetwork_ids\x18\x02 \x03(\tR\n" +
@@ -915,7 +943,7 @@ const file_inventory_v1_group_proto_rawDesc = "" +
 	"\x03tag\x18\x02 \x01(\rR\x03tag\"0\n" +
 	"\x06Bridge\x12\x14\n" +
 	"\x05ports\x18\x01 \x03(\tR\x05ports\x12\x10\n" +
-	"\x03stp\x18\x02 \x01(\bR\x03stp\"\xe0\x02\n" +
+	"\x03stp\x18\x02 \x01(\bR\x03stp\"\xf4\x02\n" +
 	"\x0fGroupAddRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aosimage\x18\x02 \x01(\tR\aosimage\x12\x18\n" +
@@ -933,11 +961,12 @@ const file_inventory_v1_group_proto_rawDesc = "" +
 	"\n" +
 	"bmcnetwork\x18\n" +
 	" \x01(\tR\n" +
-	"bmcnetworkB\f\n" +
+	"bmcnetwork\x12\x12\n" +
+	"\x04root\x18\v \x01(\tR\x04rootB\f\n" +
 	"\n" +
 	"_prescriptB\r\n" +
 	"\v_partscriptB\r\n" +
-	"\v_postscript\"\x86\b\n" +
+	"\v_postscript\"\xa8\b\n" +
 	"\x12GroupChangeRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\aosimage\x18\x02 \x01(\tH\x00R\aosimage\x88\x01\x01\x12\x1b\n" +
@@ -973,7 +1002,8 @@ const file_inventory_v1_group_proto_rawDesc = "" +
 	"\bvlan_tag\x18\x17 \x01(\rH\x0eR\avlanTag\x88\x01\x01\x12\x1b\n" +
 	"\x06bridge\x18\x18 \x01(\tH\x0fR\x06bridge\x88\x01\x01\x12\"\n" +
 	"\n" +
-	"bridge_stp\x18\x19 \x01(\bH\x10R\tbridgeStp\x88\x01\x01B\n" +
+	"bridge_stp\x18\x19 \x01(\bH\x10R\tbridgeStp\x88\x01\x01\x12\x17\n" +
+	"\x04root\x18\x1a \x01(\tH\x11R\x04root\x88\x01\x01B\n" +
 	"\n" +
 	"\b_osimageB\t\n" +
 	"\a_domainB\f\n" +
@@ -995,7 +1025,8 @@ const file_inventory_v1_group_proto_rawDesc = "" +
 	"\x05_vlanB\v\n" +
 	"\t_vlan_tagB\t\n" +
 	"\a_bridgeB\r\n" +
-	"\v_bridge_stp\"7\n" +
+	"\v_bridge_stpB\a\n" +
+	"\x05_root\"7\n" +
 	"\x11GroupCloneRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02toB\xa8\x01\n" +

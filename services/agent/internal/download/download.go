@@ -29,6 +29,8 @@ type Request struct {
 	Torrent []byte `json:"torrent"`
 	// Pieces are the URLs below which the heads have the segments.
 	Pieces []string `json:"pieces"`
+	// Joined is the name of the file in which all segments shall lie one behind the other; empty for one each.
+	Joined string `json:"joined,omitempty"`
 }
 
 // Event tells how a payload is coming. Each has Stats or a Segment.
@@ -112,7 +114,7 @@ func (k *Keeper) take(ctx context.Context, hash swarm.InfoHash, r Request) (*ses
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if s := k.session; s != nil {
-		if bytes.Equal(s.asked.Torrent, r.Torrent) && slices.Equal(s.asked.Pieces, r.Pieces) && !s.over() {
+		if bytes.Equal(s.asked.Torrent, r.Torrent) && slices.Equal(s.asked.Pieces, r.Pieces) && s.asked.Joined == r.Joined && !s.over() {
 			return s, nil
 		}
 		k.stop()
@@ -134,7 +136,7 @@ func (k *Keeper) start(ctx context.Context, hash swarm.InfoHash, r Request) (*se
 	s := &session{hash: hash, asked: r, ended: make(chan struct{}), more: make(chan struct{})}
 	var err error
 	s.swarm, err = k.Open(swarm.DownloadConfig{
-		Dir: k.Dir, Torrent: r.Torrent, HTTPBases: r.Pieces, HeadAddrs: heads(r.Pieces), Log: k.Log, SegmentDone: s.add,
+		Dir: k.Dir, Joined: r.Joined, Torrent: r.Torrent, HTTPBases: r.Pieces, HeadAddrs: heads(r.Pieces), Log: k.Log, SegmentDone: s.add,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start the payload's exchange: %w", err)

@@ -28,6 +28,7 @@ import (
 const (
 	downloadStep = "install.download"
 	unpackStep   = "install.unpack"
+	mountStep    = "install.mount"
 )
 
 // Head is where manifest and torrent come from. *head.Head is one.
@@ -51,14 +52,19 @@ type Payload struct {
 	Head Head
 	// Follow makes a payload come and tells of it, until all is there.
 	Follow func(context.Context, download.Request, func(download.Event) error) error
+	// Image is the image's name, for people.
+	Image string
 	// Dir is where the segments lie, Root where the tree goes.
 	Dir, Root string
 	// Allowed is the only release that may be installed; empty allows any.
 	Allowed release.Digest
 	// Unpacker returns one for a manifest.
 	Unpacker func(root string, m *release.Manifest) Unpacker
-	// Measure returns what space there is, Held what segments take of it already.
+	// Overlay mounts a compressed root.
+	Overlay func(ctx context.Context, image, dir string) error
+	// Measure returns what space there is, Memory what there is without a root, Held what segments take of it already.
 	Measure func(dir string) (sysroot.Space, error)
+	Memory  func() (sysroot.Space, error)
 	Held    func(dir string) (int64, error)
 	Report  *report.Reporter
 	Log     *slog.Logger
@@ -92,6 +98,9 @@ func (p *Payload) Install(ctx context.Context, manifest, torrent release.Digest)
 		p.Report.Ended(ctx, downloadStep, time.Since(w.began), report.Result{Tried: w.tried}, err)
 		return err
 	}
+	if w.manifest.Kind == release.Image {
+		return w.mount(ctx)
+	}
 	return w.install(ctx)
 }
 
@@ -116,7 +125,11 @@ func (w *work) prepare(ctx context.Context, manifest, torrent release.Digest) er
 	if err := w.match(); err != nil {
 		return err
 	}
-	w.unpacker = w.Unpacker(w.Root, w.manifest)
+	if w.manifest.Kind == release.Image {
+		w.request.Joined = imageFile
+	} else {
+		w.unpacker = w.Unpacker(w.Root, w.manifest)
+	}
 	return w.fits()
 }
 
@@ -138,15 +151,31 @@ func (w *work) match() error {
 }
 
 func (w *work) fits() error {
-	space, err := w.Measure(w.Root)
-	if err != nil {
-		return err
-	}
 	held, err := w.Held(w.Dir)
 	if err != nil {
 		return err
 	}
-	return space.Check(w.Root, sysroot.Need{Unpacked: w.manifest.Unpacked, Payload: max(0, w.manifest.Size()-held)})
+	space, err := w.space()
+	if err != nil {
+		return err
+	}
+	return space.Check(w.Root, NeedOf(w.Image, w.manifest, held))
+}
+
+func (w *work) space() (sysroot.Space, error) {
+	if w.manifest.Kind == release.Image {
+		return w.Memory()
+	}
+	return w.Measure(w.Root)
+}
+
+// NeedOf returns what a release still needs when so many bytes of its payload are in memory.
+func NeedOf(image string, m *release.Manifest, held int64) sysroot.Need {
+	n := sysroot.Need{Image: image, Payload: max(0, m.Size()-held), Compressed: m.Kind == release.Image}
+	if !n.Compressed {
+		n.Unpacked, n.Files = m.Unpacked, m.Files()
+	}
+	return n
 }
 
 // install has segments come and unpacks each in its own goroutine, as many at

@@ -195,7 +195,7 @@ func TestNoRoom(t *testing.T) {
 	o, dir := pack(t)
 	p := payload(t, o, dir)
 	p.Measure = func(string) (sysroot.Space, error) {
-		return sysroot.Space{Free: 1 << 40, Memory: o.manifest.Unpacked, InMemory: true}, nil
+		return sysroot.Space{Free: 1 << 40, Memory: o.manifest.Unpacked + int64(o.manifest.Files())<<10, InMemory: true}, nil
 	}
 	// What is there already needs no more memory.
 	if err := p.Install(t.Context(), o.digest, o.digest); err != nil {
@@ -324,5 +324,41 @@ func TestWatch(t *testing.T) {
 	want := []string{"5 10/s", "10 8/s", "20 0/s", "40 report", "55 stalled for 45s", "56 back", "60 1/s"}
 	if !slices.Equal(got, want) {
 		t.Errorf("said %q, want %q", got, want)
+	}
+}
+
+// TestCompressedRoot: the segments of an image come into one file, which is mounted once all are there; nothing is
+// unpacked. Without the memory for it nothing is fetched.
+func TestCompressedRoot(t *testing.T) {
+	o, dir := pack(t)
+	o.manifest.Kind = release.Image
+	p := payload(t, o, dir)
+	p.Image, p.Unpacker, p.Measure = "compute", nil, nil
+	p.Held = func(string) (int64, error) { return 0, nil }
+	p.Memory = func() (sysroot.Space, error) { return sysroot.Space{Memory: 1 << 40, Total: 1 << 40}, nil }
+	asked, mounted := "", ""
+	p.Follow = func(ctx context.Context, r download.Request, send func(download.Event) error) error {
+		asked = r.Joined
+		return o.arrive(ctx, r, send)
+	}
+	p.Overlay = func(_ context.Context, image, root string) error { mounted = image + " on " + root; return nil }
+	if err := p.Install(t.Context(), o.digest, o.digest); err != nil {
+		t.Fatal(err)
+	}
+	if want := "download STARTED, download OK, mount STARTED, mount OK"; o.heard() != want {
+		t.Errorf("heard %s", o.heard())
+	}
+	if asked == "" || mounted != filepath.Join(dir, asked)+" on "+p.Root {
+		t.Errorf("asked for one file %q and mounted %s", asked, mounted)
+	}
+
+	p.Memory = func() (sysroot.Space, error) { return sysroot.Space{Memory: o.manifest.Size(), Total: 4 << 30}, nil }
+	p.Follow = func(context.Context, download.Request, func(download.Event) error) error {
+		t.Error("something was fetched")
+		return nil
+	}
+	err := p.Install(t.Context(), o.digest, o.digest)
+	if err == nil || !strings.HasPrefix(err.Error(), "image compute needs ") || !strings.Contains(err.Error(), "this machine has 4.0 GiB of which") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -19,10 +19,13 @@ func (w *work) progress(ctx context.Context, s swarm.Stats) {
 	w.last = s
 	say := w.watch.see(time.Now(), s)
 	if say.Progress {
-		_, unpacked := w.unpacker.Stats()
-		w.Log.Info("payload", "done", percent(s.Completed, s.Total), "rate", fmt.Sprintf("%.1f MB/s", say.Rate/1e6),
-			"from_head", sysroot.Size(s.FromHead), "from_peers", sysroot.Size(s.FromPeers), "peers", s.Peers,
-			"unpacked", percent(unpacked, w.manifest.Unpacked))
+		said := []any{"done", percent(s.Completed, s.Total), "rate", fmt.Sprintf("%.1f MB/s", say.Rate/1e6),
+			"from_head", sysroot.Size(s.FromHead), "from_peers", sysroot.Size(s.FromPeers), "peers", s.Peers}
+		if w.unpacker != nil {
+			_, unpacked := w.unpacker.Stats()
+			said = append(said, "unpacked", percent(unpacked, w.manifest.Unpacked))
+		}
+		w.Log.Info("payload", said...)
 	}
 	if say.Back {
 		w.Log.Info("the payload arrives again", "done", percent(s.Completed, s.Total))

@@ -17,6 +17,8 @@ import (
 type Mount struct {
 	Point string
 	Type  string
+	// Source is the device, or what else was named when it was mounted.
+	Source string
 }
 
 // Mounts returns the mounts in the order in which they were made.
@@ -35,10 +37,10 @@ func parseMounts(r io.Reader) ([]Mount, error) {
 	for lines.Scan() {
 		before, after, ok := strings.Cut(lines.Text(), " - ")
 		head, tail := strings.Fields(before), strings.Fields(after)
-		if !ok || len(head) < 6 || len(tail) < 1 {
+		if !ok || len(head) < 6 || len(tail) < 2 {
 			return nil, fmt.Errorf("list mounts: line %q", lines.Text())
 		}
-		mounts = append(mounts, Mount{Point: unescape(head[4]), Type: tail[0]})
+		mounts = append(mounts, Mount{Point: unescape(head[4]), Type: tail[0], Source: unescape(tail[1])})
 	}
 	return mounts, lines.Err()
 }

@@ -12,10 +12,34 @@ import (
 
 // Need is what an image takes, in bytes.
 type Need struct {
-	// Unpacked is the space of the files.
+	// Image is the image's name.
+	Image string
+	// Unpacked is the space of the files, Files their number. Both are 0 for a compressed root.
 	Unpacked int64
-	// Payload is what arrives, and stays in memory until the image is installed.
+	Files    int
+	// Payload is what arrives. It stays in memory until the image is installed, that of a compressed root for good.
 	Payload int64
+	// Compressed tells that the payload is the root.
+	Compressed bool
+}
+
+const (
+	// inodeMemory is what the kernel has of each file of a tmpfs beside its content: an inode and a name.
+	inodeMemory = 1 << 10
+	// Margin is what a compressed root wants beside the image: for what is written to it, for the files that are being
+	// read, and for the system's processes until they run.
+	Margin = 128 << 20
+)
+
+// parts returns the memory that has to be free: for the root, and beside it.
+func (n Need) parts(inMemory bool) (root, beside int64) {
+	switch {
+	case n.Compressed:
+		return n.Payload, Margin
+	case inMemory:
+		root = n.Unpacked + int64(n.Files)*inodeMemory
+	}
+	return root, n.Payload + n.Payload/10 // pieces on their way
 }
 
 // Space is what there is, in bytes.
@@ -24,24 +48,32 @@ type Space struct {
 	Free int64
 	// InMemory tells that the root is a tmpfs or ramfs.
 	InMemory bool
-	// Memory is what the machine can still use.
-	Memory int64
+	// Memory is what the machine can still use, Total all that its kernel has.
+	Memory, Total int64
 }
 
 // Check returns why an image that needs n does not fit, or nil. Zero needs always fit.
 func (s Space) Check(dir string, n Need) error {
-	if s.Free < n.Unpacked {
-		return fmt.Errorf("%s has room for %s, the image unpacked is %s", dir, Size(s.Free), Size(n.Unpacked))
+	root, beside := n.parts(s.InMemory)
+	if s.Memory < root+beside {
+		return fmt.Errorf("image %s needs %s of memory (%s), this machine has %s of which %s are free",
+			n.Image, Size(root+beside), n.why(dir, root, beside), Size(s.Total), Size(s.Memory))
 	}
-	memory, what := n.Payload, "while it arrives"
-	if s.InMemory {
-		memory += n.Unpacked
-		what = fmt.Sprintf("(%s in %s, %s while it arrives)", Size(n.Unpacked), dir, Size(n.Payload))
-	}
-	if s.Memory < memory {
-		return fmt.Errorf("the image needs %s of memory %s, the machine has %s left", Size(memory), what, Size(s.Memory))
+	if s.Free < n.Unpacked && !n.Compressed {
+		return fmt.Errorf("%s has room for %s, image %s unpacked is %s", dir, Size(s.Free), n.Image, Size(n.Unpacked))
 	}
 	return nil
+}
+
+// why tells what the memory is for.
+func (n Need) why(dir string, root, beside int64) string {
+	switch {
+	case n.Compressed:
+		return fmt.Sprintf("%s compressed, %s for what is written and runs", Size(root), Size(beside))
+	case root > 0:
+		return fmt.Sprintf("%s in %s, %s while it arrives", Size(root), dir, Size(beside))
+	}
+	return "while it arrives"
 }
 
 // Measure returns what space dir has. It fails when nothing is mounted there.
@@ -57,23 +89,34 @@ func Measure(dir string) (Space, error) {
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return Space{}, fmt.Errorf("statfs %s: %w", dir, err)
 	}
-	memory, err := available("/proc/meminfo")
+	s, err := MeasureMemory()
 	if err != nil {
 		return Space{}, err
 	}
-	s := Space{Free: int64(fs.Bavail) * fs.Bsize, Memory: memory, InMemory: inMemory(&fs)}
+	s.Free, s.InMemory = int64(fs.Bavail)*fs.Bsize, inMemory(&fs)
 	if fs.Blocks == 0 && s.InMemory {
-		s.Free = memory // A tmpfs without a limit, or a ramfs.
+		s.Free = s.Memory // A tmpfs without a limit, or a ramfs.
 	}
 	return s, nil
+}
+
+// MeasureMemory returns what space the machine has, without a root.
+func MeasureMemory() (s Space, err error) {
+	const file = "/proc/meminfo"
+	total, err := meminfo(file, "MemTotal")
+	if err != nil {
+		return Space{}, err
+	}
+	free, err := meminfo(file, "MemAvailable")
+	return Space{Memory: free, Total: total}, err
 }
 
 func inMemory(fs *unix.Statfs_t) bool {
 	return int64(fs.Type) == unix.TMPFS_MAGIC || int64(fs.Type) == unix.RAMFS_MAGIC
 }
 
-// available returns MemAvailable of a meminfo file in bytes.
-func available(path string) (int64, error) {
+// meminfo returns a line of a meminfo file in bytes, proc(5).
+func meminfo(path, name string) (int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, fmt.Errorf("read free memory: %w", err)
@@ -81,7 +124,7 @@ func available(path string) (int64, error) {
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		rest, ok := strings.CutPrefix(lines.Text(), "MemAvailable:")
+		rest, ok := strings.CutPrefix(lines.Text(), name+":")
 		if !ok {
 			continue
 		}
@@ -91,7 +134,7 @@ func available(path string) (int64, error) {
 		}
 		return kib << 10, nil
 	}
-	return 0, errors.Join(fmt.Errorf("%s has no MemAvailable", path), lines.Err())
+	return 0, errors.Join(fmt.Errorf("%s has no %s", path, name), lines.Err())
 }
 
 // Size writes a number of bytes as people read it, as in 1.5 GiB.

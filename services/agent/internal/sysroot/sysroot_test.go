@@ -20,7 +20,7 @@ func TestParseMounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []Mount{{"/sys", "sysfs"}, {"/mnt/a b", "tmpfs"}}; !slices.Equal(got, want) {
+	if want := []Mount{{"/sys", "sysfs", "sysfs"}, {"/mnt/a b", "tmpfs", "tmpfs"}}; !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}
 	if _, err := parseMounts(strings.NewReader("22 28\n")); err == nil {
@@ -44,20 +44,26 @@ func TestSwaps(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	const gib = 1 << 30
-	need := Need{Unpacked: 2 * gib, Payload: gib}
+	const mib, gib = 1 << 20, 1 << 30
+	need := Need{Image: "compute", Unpacked: 2 * gib, Payload: gib}
+	files, small := need, Need{Image: "compute", Payload: 400 * mib, Compressed: true}
+	files.Files = 1 << 20
 	for _, c := range []struct {
 		space Space
+		need  Need
 		want  string
 	}{
-		{Space{Free: 2 * gib, Memory: gib}, ""},
-		{Space{Free: gib, Memory: 9 * gib}, "/sysroot has room for 1.0 GiB, the image unpacked is 2.0 GiB"},
-		{Space{Free: 9 * gib, Memory: gib / 2}, "the image needs 1.0 GiB of memory while it arrives, the machine has 512.0 MiB left"},
-		{Space{Free: 9 * gib, Memory: 3 * gib, InMemory: true}, ""},
-		{Space{Free: 9 * gib, Memory: 2 * gib, InMemory: true}, "the image needs 3.0 GiB of memory (2.0 GiB in /sysroot, 1.0 GiB while it arrives), the machine has 2.0 GiB left"},
+		{Space{Free: 2 * gib, Memory: 11*gib/10 + 1}, need, ""},
+		{Space{Free: gib, Memory: 9 * gib}, need, "/sysroot has room for 1.0 GiB, image compute unpacked is 2.0 GiB"},
+		{Space{Free: 9 * gib, Memory: gib / 2, Total: gib}, need, "image compute needs 1.1 GiB of memory (while it arrives), this machine has 1.0 GiB of which 512.0 MiB are free"},
+		{Space{Free: 9 * gib, Memory: 32 * gib / 10, InMemory: true}, need, ""},
+		{Space{Free: 9 * gib, Memory: 2 * gib, Total: 3 * gib, InMemory: true}, need, "image compute needs 3.1 GiB of memory (2.0 GiB in /sysroot, 1.1 GiB while it arrives), this machine has 3.0 GiB of which 2.0 GiB are free"},
+		{Space{Free: 9 * gib, Memory: 4 * gib, Total: 5 * gib, InMemory: true}, files, "image compute needs 4.1 GiB of memory (3.0 GiB in /sysroot, 1.1 GiB while it arrives), this machine has 5.0 GiB of which 4.0 GiB are free"},
+		{Space{Memory: 528 * mib, Total: gib}, small, ""},
+		{Space{Memory: 527 * mib, Total: gib}, small, "image compute needs 528.0 MiB of memory (400.0 MiB compressed, 128.0 MiB for what is written and runs), this machine has 1.0 GiB of which 527.0 MiB are free"},
 	} {
 		got := ""
-		if err := c.space.Check("/sysroot", need); err != nil {
+		if err := c.space.Check("/sysroot", c.need); err != nil {
 			got = err.Error()
 		}
 		if got != c.want {
@@ -74,7 +80,7 @@ func TestAvailable(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := available(path); got != want || (err == nil) != (want > 0) {
+		if got, err := meminfo(path, "MemAvailable"); got != want || (err == nil) != (want > 0) {
 			t.Errorf("%q: %d, %v", text, got, err)
 		}
 	}

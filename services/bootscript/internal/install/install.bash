@@ -3,7 +3,7 @@
 export LUNA_OSIMAGE={{quote .Osimage}}
 {{call .Step "prescript" .Prescript}}
 {{- .BMC}}
-{{- call .Step "partscript" .Partscript}}luna-agent payload --manifest {{.Manifest}} --torrent {{.Torrent}} || exit 1
+{{- .Partscript}}luna-agent payload --manifest {{.Manifest}} --torrent {{.Torrent}} || exit 1
 {{call .Data "identity" .Identity}}
 {{- call .Data "network" .Network}}
 {{- call .Step "postscript" .Postscript}}luna-agent finish || exit 1

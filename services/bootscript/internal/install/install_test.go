@@ -48,32 +48,45 @@ func example() plan.Plan {
 	}
 }
 
+// golden are the plans whose whole scripts stand in testdata.
+func golden() map[string]plan.Plan {
+	overlay, disk := example(), example()
+	overlay.Group.Root = inventoryv1.RootOverlay
+	overlay.Release.Overlay = &imagepackerv1.Overlay{Manifest: "sha256:" + strings.Repeat("3", 64), Torrent: "sha256:" + strings.Repeat("4", 64)}
+	disk.Group.Root, disk.Release.Overlay = inventoryv1.RootDisk, overlay.Release.Overlay
+	return map[string]plan.Plan{"node001.bash": example(), "overlay.bash": overlay, "disk.bash": disk}
+}
+
 func TestScript(t *testing.T) {
-	got, err := install.Of(example()).Render()
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden := filepath.Join("testdata", "node001.bash")
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+	for name, p := range golden() {
+		got, err := install.Of(p).Render()
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Fatalf("got:\n%s\nwant:\n%s", got, want)
+		path := filepath.Join("testdata", name)
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("%s: got:\n%s\nwant:\n%s", name, got, want)
+		}
 	}
 }
 
 func TestBashAndShellcheckTakeTheScript(t *testing.T) {
-	golden := filepath.Join("testdata", "node001.bash")
-	for _, cmd := range [][]string{{"bash", "-n", golden}, {"shellcheck", golden}} {
-		testenv.Program(t, cmd[0])
-		if out, err := exec.Command(cmd[0], cmd[1:]...).CombinedOutput(); err != nil {
-			t.Errorf("%v: %v\n%s", cmd, err, out)
+	for name := range golden() {
+		path := filepath.Join("testdata", name)
+		for _, cmd := range [][]string{{"bash", "-n", path}, {"shellcheck", path}} {
+			testenv.Program(t, cmd[0])
+			if out, err := exec.Command(cmd[0], cmd[1:]...).CombinedOutput(); err != nil {
+				t.Errorf("%v: %v\n%s", cmd, err, out)
+			}
 		}
 	}
 }

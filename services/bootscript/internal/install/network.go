@@ -159,10 +159,12 @@ func some(names []string) []string { return append([]string{}, names...) }
 
 // Of returns the install script of a planned node, which has a release.
 func Of(p plan.Plan) Script {
+	manifest, torrent := p.Payload()
 	return Script{
+		Root: p.Group.GetRoot(),
 		Node: p.Node.GetName(), Osimage: p.Osimage.GetName(),
 		Prescript: p.Prescript(), Partscript: p.Partscript(), Postscript: p.Postscript(),
-		Manifest: digest(p.Release.GetManifest()), Torrent: digest(p.Release.GetTorrent()),
+		Manifest: digest(manifest), Torrent: digest(torrent),
 		BMC: BMCOf(p), Identity: IdentityOf(p), Network: NetworkOf(p),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"text/template"
 
 	"github.com/luna-hpc/luna/pkg/release"
+	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 )
 
 //go:embed install.bash
@@ -22,6 +23,8 @@ type Script struct {
 	Node, Osimage                     string
 	Prescript, Partscript, Postscript string
 	Manifest, Torrent                 release.Digest
+	// Root is that of the group: the partscript must leave it, and one that is an overlay has none.
+	Root string
 	// BMC is nil when the controller is not to be set up.
 	BMC      *BMC
 	Identity Identity
@@ -52,7 +55,7 @@ func (s Script) Render() (string, error) {
 	var b strings.Builder
 	err = script.Execute(&b, map[string]any{
 		"Node": s.Node, "Osimage": s.Osimage, "Manifest": s.Manifest, "Torrent": s.Torrent,
-		"Prescript": s.Prescript, "Partscript": s.Partscript, "Postscript": s.Postscript,
+		"Prescript": s.Prescript, "Partscript": s.partscript(), "Postscript": s.Postscript,
 		"Identity": identity, "Network": network, "BMC": controller,
 		"Step": func(name, text string) string { return heredoc("step "+name, name, text) },
 		"Data": func(name, text string) string { return heredoc(name, name, text) },
@@ -61,6 +64,18 @@ func (s Script) Render() (string, error) {
 		return "", fmt.Errorf("write install script of %s: %w", s.Node, err)
 	}
 	return b.String(), nil
+}
+
+// partscript returns the call that runs the partscript: the agent says when that left another root than it should.
+func (s Script) partscript() string {
+	const name = "partscript"
+	switch s.Root {
+	case inventoryv1.RootOverlay:
+		return ""
+	case inventoryv1.RootAny:
+		return heredoc("step "+name, name, s.Partscript)
+	}
+	return heredoc("step --root "+s.Root+" "+name, name, s.Partscript)
 }
 
 // heredoc returns a call of the agent with a text on its standard input, and

@@ -72,7 +72,8 @@ func (p Plan) line(b Boot) string {
 	add("service", map[bool]string{false: "0", true: "1"}[p.Node.GetService()])
 	add("boot", b.ID)
 	add("token", b.Token)
-	add("manifest", p.Release.GetManifest())
+	manifest, _ := p.Payload()
+	add("manifest", manifest)
 	add("time", fmt.Sprint(b.Now.Unix()))
 	return strings.Join(append(words, strings.Fields(p.Kernopts())...), " ")
 }

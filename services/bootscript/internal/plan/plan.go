@@ -102,10 +102,24 @@ func Of(v catalog.View, n *inventoryv1.Node, head string, asked netip.Addr, rele
 		return p, nil
 	}
 	p.Release, p.Reason, err = releases(j.Osimage.GetId())
+	if p.Reason == "" && err == nil && p.Overlay() && p.Release.GetOverlay() == nil {
+		p.Reason = fmt.Sprintf("its release has no compressed image, which root overlay of group %s needs: pack the image again", j.Group.GetName())
+	}
 	if p.Reason != "" {
 		p.Reason = fmt.Sprintf("osimage %s: %s", j.Osimage.GetName(), p.Reason)
 	}
 	return p, err
+}
+
+// Overlay tells whether the node mounts a compressed image instead of unpacking the files.
+func (p Plan) Overlay() bool { return p.Group.GetRoot() == inventoryv1.RootOverlay }
+
+// Payload returns the digests of what the node installs of its release.
+func (p Plan) Payload() (manifest, torrent string) {
+	if p.Overlay() {
+		return p.Release.GetOverlay().GetManifest(), p.Release.GetOverlay().GetTorrent()
+	}
+	return p.Release.GetManifest(), p.Release.GetTorrent()
 }
 
 func (p Plan) missing() string {

@@ -70,10 +70,19 @@ func (s *Shelf) has(name string) bool {
 	return s.have[name]
 }
 
+// digests returns those of a release's files: four, and two of its compressed image when it has one.
+func digests(r *imagepackerv1.Release) []string {
+	all := []string{r.GetKernel(), r.GetInitrd(), r.GetTorrent(), r.GetManifest()}
+	if o := r.GetOverlay(); o != nil {
+		all = append(all, o.GetTorrent(), o.GetManifest())
+	}
+	return all
+}
+
 // files returns the names of a release's files.
 func files(r *imagepackerv1.Release) []string {
 	var names []string
-	for _, d := range []string{r.GetKernel(), r.GetInitrd(), r.GetTorrent(), r.GetManifest()} {
+	for _, d := range digests(r) {
 		if digest, err := release.ParseDigest(d); err == nil && !slices.Contains(names, digest.Hex()) {
 			names = append(names, digest.Hex())
 		}
@@ -82,10 +91,10 @@ func files(r *imagepackerv1.Release) []string {
 }
 
 // missing counts the files of a release that are not here; a release that does
-// not name all four is never whole.
+// not name all of them is never whole.
 func (s *Shelf) missing(r *imagepackerv1.Release) int {
 	n := 0
-	for _, d := range []string{r.GetKernel(), r.GetInitrd(), r.GetTorrent(), r.GetManifest()} {
+	for _, d := range digests(r) {
 		if digest, err := release.ParseDigest(d); err != nil || !s.has(digest.Hex()) {
 			n++
 		}
@@ -113,7 +122,8 @@ func (s *Shelf) Current(tx *projection.Tx, osimageID string) (r *imagepackerv1.R
 			return all.Releases[i], "", nil
 		}
 	}
-	return nil, fmt.Sprintf("this head waits for %d of 4 files of its release", s.missing(all.Releases[at])), nil
+	newest := all.Releases[at]
+	return nil, fmt.Sprintf("this head waits for %d of %d files of its release", s.missing(newest), len(digests(newest))), nil
 }
 
 // Release returns a kept release of an osimage by its manifest when it is

@@ -127,8 +127,37 @@ func (b *Bench) pack(_ context.Context, _ bus.Call, req *imagepackerv1.PackReque
 	if err != nil {
 		return nil, err
 	}
-	what := pack.What{Payload: req.Image || !req.Boot, Boot: req.Boot || !req.Image, CopyBoot: req.CopyBoot}
+	what := pack.What{Payload: req.Image || !req.Boot, Boot: req.Boot || !req.Image, CopyBoot: req.CopyBoot, Overlay: req.Overlay}
+	if !what.Overlay {
+		if what.Overlay, err = b.overlaid(image.Id); err != nil {
+			return nil, err
+		}
+	}
 	return b.start(image, image.Path, "pack "+image.Name, func(ctx context.Context, j *job.Job) error { return b.work(ctx, image, what, j) })
+}
+
+// overlaid tells whether nodes mount the image compressed: those of a group with root overlay that boot it, or the group
+// itself, which may get nodes.
+func (b *Bench) overlaid(osimageID string) (found bool, err error) {
+	err = catalog.Read(b.State, func(v catalog.View) error {
+		groups := map[string]*inventoryv1.Group{}
+		err := v.Groups(func(g *inventoryv1.Group) bool {
+			if g.Root == inventoryv1.RootOverlay {
+				groups[g.Id] = g
+				found = found || g.OsimageId == osimageID
+			}
+			return !found
+		})
+		if err != nil || found || len(groups) == 0 {
+			return err
+		}
+		return v.Nodes(func(n *inventoryv1.Node) bool {
+			g := groups[n.GroupId]
+			found = g != nil && catalog.OsimageID(n, g) == osimageID
+			return !found
+		})
+	})
+	return found, err
 }
 
 // find finds an image as this head knows it.

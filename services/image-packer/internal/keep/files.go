@@ -61,7 +61,11 @@ func (f *Files) Add(write func(w io.Writer) error) (release.Digest, int64, error
 
 // Digests returns the digests of the files that a release names.
 func Digests(r *imagepackerv1.Release) []release.Digest {
-	return []release.Digest{release.Digest(r.Manifest), release.Digest(r.Torrent), release.Digest(r.Kernel), release.Digest(r.Initrd)}
+	all := []release.Digest{release.Digest(r.Manifest), release.Digest(r.Torrent), release.Digest(r.Kernel), release.Digest(r.Initrd)}
+	if o := r.Overlay; o != nil {
+		all = append(all, release.Digest(o.Manifest), release.Digest(o.Torrent))
+	}
+	return all
 }
 
 // Upload puts the files that an outbox entry's releases name into the object
@@ -112,7 +116,11 @@ func (f *Files) Sweep(ctx context.Context, payload string, all map[string]*image
 			for _, d := range Digests(r) {
 				files[d.Hex()] = true
 			}
-			if err := f.segments(r, segments); err != nil {
+			err := f.segments(r.Manifest, segments)
+			if o := r.Overlay; o != nil && err == nil {
+				err = f.segments(o.Manifest, segments)
+			}
+			if err != nil {
 				return err // better too much than a segment too few
 			}
 		}
@@ -134,9 +142,9 @@ func (f *Files) Sweep(ctx context.Context, payload string, all map[string]*image
 	return err
 }
 
-// segments adds the segments of a release; those of another head's are not here.
-func (f *Files) segments(r *imagepackerv1.Release, into map[string]bool) error {
-	data, err := os.ReadFile(f.Path(release.Digest(r.Manifest)))
+// segments adds the segments that a manifest lists; those of another head's are not here.
+func (f *Files) segments(manifest string, into map[string]bool) error {
+	data, err := os.ReadFile(f.Path(release.Digest(manifest)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -145,7 +153,7 @@ func (f *Files) segments(r *imagepackerv1.Release, into map[string]bool) error {
 	}
 	m, err := release.ParseManifest(data)
 	if err != nil {
-		return fmt.Errorf("manifest %s: %w", r.Manifest, err)
+		return fmt.Errorf("manifest %s: %w", manifest, err)
 	}
 	for _, s := range m.Segments {
 		into[s.Digest.Hex()] = true

@@ -60,6 +60,12 @@ func (s *Set) Choose(ask []string, has func(program string) bool) (Choice, error
 	return choice, nil
 }
 
+// Asks tells whether a module was asked for, and is there.
+func (c Choice) Asks(name string) bool { return slices.Contains(c.Asked, canonical(name)) }
+
+// Builtin tells whether the kernel has a module in itself.
+func (s *Set) Builtin(name string) bool { return s.builtin[canonical(name)] }
+
 type chooser struct {
 	*Set
 	has     func(program string) bool

@@ -43,7 +43,11 @@ type Packer struct {
 }
 
 // What says which parts to make; parts that are not made are taken from the last release.
-type What struct{ Payload, Boot, CopyBoot bool }
+type What struct {
+	Payload, Boot, CopyBoot bool
+	// Overlay asks for the compressed image of a payload too.
+	Overlay bool
+}
 
 // Pack makes a release of an image. last is the current one, or nil.
 func (p *Packer) Pack(ctx context.Context, image *inventoryv1.Osimage, what What, last *imagepackerv1.Release, rep Reporter) (*imagepackerv1.Release, error) {
@@ -67,9 +71,17 @@ func (p *Packer) Pack(ctx context.Context, image *inventoryv1.Osimage, what What
 		if err := p.payload(ctx, image, r, last, rep); err != nil {
 			return nil, err
 		}
+		if what.Overlay {
+			if err := p.overlay(ctx, t, image, r, last, rep); err != nil {
+				return nil, err
+			}
+		}
 	} else {
 		r.Manifest, r.Torrent, r.InfoHash = last.Manifest, last.Torrent, last.InfoHash
-		r.PayloadBytes, r.UnpackedBytes = last.PayloadBytes, last.UnpackedBytes
+		r.PayloadBytes, r.UnpackedBytes, r.Overlay = last.PayloadBytes, last.UnpackedBytes, last.Overlay
+		if what.Overlay && r.Overlay == nil {
+			r.Warnings = append(r.Warnings, "there is no compressed image, which root overlay needs: pack the image without --boot")
+		}
 	}
 	rep.Note(r.Warnings...)
 	return r, nil
@@ -148,41 +160,53 @@ func copyFile(w io.Writer, from string) error {
 func (p *Packer) payload(ctx context.Context, image *inventoryv1.Osimage, r, last *imagepackerv1.Release, rep Reporter) error {
 	rep.Phase("payload", "bytes")
 	m, err := release.Pack(ctx, release.Options{
-		Tree: image.Path, PayloadDir: p.Payload, KernelVersion: r.Kernver, PieceLength: p.pieceLength(last),
+		Tree: image.Path, PayloadDir: p.Payload, KernelVersion: r.Kernver, PieceLength: p.pieceLength(last.GetManifest()),
 		Index: filepath.Join(p.Index, image.Id), Progress: rep.Progress,
 	})
 	if err != nil {
 		return fault.Conflictf("pack %s: %w", image.Path, err)
 	}
 	rep.Phase("torrent", "bytes")
-	data, hash, err := release.Torrent(m, p.Payload)
+	f, err := p.store(m)
 	if err != nil {
 		return err
 	}
-	torrent, _, err := p.Files.Add(write(data))
-	if err != nil {
-		return fmt.Errorf("store torrent: %w", err)
-	}
-	if data, err = m.Encode(); err != nil {
-		return err
-	}
-	manifest, _, err := p.Files.Add(write(data))
-	if err != nil {
-		return fmt.Errorf("store manifest: %w", err)
-	}
-	r.Torrent, r.Manifest, r.InfoHash = torrent.String(), manifest.String(), hash.HexString()
+	r.Torrent, r.Manifest, r.InfoHash = f.torrent, f.manifest, f.infoHash
 	r.PayloadBytes, r.UnpackedBytes = m.Size(), m.Unpacked
 	notes, err := ofPayload(ctx, tree.At(image.Path))
 	r.Warnings = append(r.Warnings, notes...)
 	return err
 }
 
-// pieceLength is that of the last release; 0 when it cannot be read any more.
-func (p *Packer) pieceLength(last *imagepackerv1.Release) int64 {
-	if last == nil {
+// named are the files that name a payload.
+type named struct{ manifest, torrent, infoHash string }
+
+// store stores a manifest and its torrent.
+func (p *Packer) store(m *release.Manifest) (f named, err error) {
+	data, hash, err := release.Torrent(m, p.Payload)
+	if err != nil {
+		return f, err
+	}
+	torrent, _, err := p.Files.Add(write(data))
+	if err != nil {
+		return f, fmt.Errorf("store torrent: %w", err)
+	}
+	if data, err = m.Encode(); err != nil {
+		return f, err
+	}
+	manifest, _, err := p.Files.Add(write(data))
+	if err != nil {
+		return f, fmt.Errorf("store manifest: %w", err)
+	}
+	return named{manifest.String(), torrent.String(), hash.HexString()}, nil
+}
+
+// pieceLength is that of a manifest; 0 when it cannot be read any more.
+func (p *Packer) pieceLength(manifest string) int64 {
+	if manifest == "" {
 		return 0
 	}
-	data, err := os.ReadFile(p.Files.Path(release.Digest(last.Manifest)))
+	data, err := os.ReadFile(p.Files.Path(release.Digest(manifest)))
 	if err != nil {
 		return 0
 	}

@@ -201,8 +201,11 @@ func (j joined) install() string {
 		return ""
 	}
 	var parts []string
+	if root := j.Group.GetRoot(); root != "" {
+		parts = append(parts, "root "+root)
+	}
 	for _, s := range []struct{ name, text string }{{"prescript", j.Prescript()}, {"partscript", j.Partscript()}, {"postscript", j.Postscript()}} {
-		if s.text != "" {
+		if s.text != "" && (s.name != "partscript" || j.Group.GetRoot() != inventoryv1.RootOverlay) {
 			parts = append(parts, fmt.Sprintf("%s %.8x", s.name, sha256.Sum256([]byte(s.text))))
 		}
 	}

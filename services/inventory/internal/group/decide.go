@@ -27,6 +27,9 @@ func Add(d *change.Draft, r *inventoryv1.GroupAddRequest) error {
 	change.Set(&g.Partscript, r.Partscript)
 	change.Set(&g.Postscript, r.Postscript)
 	var err error
+	if g.Root, err = root(r.Root); err != nil {
+		return err
+	}
 	if g.OsimageId, err = osimageID(d, r.Osimage); err != nil {
 		return err
 	}
@@ -51,6 +54,14 @@ func Add(d *change.Draft, r *inventoryv1.GroupAddRequest) error {
 	}
 	d.Put(g.Id, g)
 	return nil
+}
+
+func root(text string) (string, error) {
+	root, err := inventoryv1.ParseRoot(text)
+	if err != nil {
+		return "", fault.Invalidf("%w", err)
+	}
+	return root, nil
 }
 
 func osimageID(d *change.Draft, name string) (string, error) {
@@ -79,6 +90,9 @@ func Check(g *inventoryv1.Group) error {
 			return fault.Invalidf("%w", err)
 		}
 	}
+	if _, err := root(g.Root); err != nil {
+		return err
+	}
 	if g.TorrentIf != "" {
 		if err := inventoryv1.CheckInterface(g.TorrentIf); err != nil {
 			return fault.Invalidf("torrent_if: %w", err)
@@ -105,6 +119,11 @@ func Change(d *change.Draft, r *inventoryv1.GroupChangeRequest) error {
 	change.Set(&g.Postscript, r.Postscript)
 	change.Set(&g.TorrentIf, r.TorrentIf)
 	change.Set(&g.Comment, r.Comment)
+	if r.Root != nil {
+		if g.Root, err = root(*r.Root); err != nil {
+			return err
+		}
+	}
 	if r.Osimage != nil {
 		if g.OsimageId, err = osimageID(d, *r.Osimage); err != nil {
 			return err

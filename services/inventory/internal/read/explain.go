@@ -64,6 +64,9 @@ func explain(v catalog.View, j catalog.Joined) ([]*inventoryv1.Explained, error)
 	add("ntp", strings.Join(j.Network.GetNtp(), ", "), "network "+j.Network.GetName())
 	add("osimage", j.Osimage.GetName(), own(j.Node.OsimageId, group))
 	add("kernopts", j.Kernopts(), own(j.Node.Kernopts, "osimage "+j.Osimage.GetName()))
+	if root := j.Group.GetRoot(); root != "" {
+		add("root", root, group)
+	}
 	add("prescript", j.Prescript(), own(j.Node.Prescript, group))
 	add("partscript", j.Partscript(), own(j.Node.Partscript, group))
 	add("postscript", j.Postscript(), own(j.Node.Postscript, group))

@@ -128,7 +128,7 @@ func (e *export) groupText(place blueprint.Place, g *inventoryv1.Group) blueprin
 	}
 	return blueprint.Group{Place: place, Osimage: e.names[g.OsimageId], Bmcsetup: e.names[g.BmcsetupId], Domain: g.Domain, TorrentIf: g.TorrentIf,
 		Interfaces: &cards, Prescript: g.Prescript, Partscript: unless(g.Partscript, group.Partscript),
-		Postscript: unless(g.Postscript, group.Postscript), Comment: g.Comment}
+		Postscript: unless(g.Postscript, group.Postscript), Root: g.Root, Comment: g.Comment}
 }
 
 func (e *export) nodeText(place blueprint.Place, n *inventoryv1.Node) blueprint.Node {

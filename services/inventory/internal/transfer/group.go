@@ -13,7 +13,7 @@ import (
 
 func (p *plan) groupOf(o *object, id string, t *blueprint.Group) (err error) {
 	g := &inventoryv1.Group{Id: id, Name: o.name, Domain: t.Domain, TorrentIf: t.TorrentIf, Prescript: t.Prescript,
-		Partscript: group.Partscript, Postscript: group.Postscript, Comment: t.Comment}
+		Partscript: group.Partscript, Postscript: group.Postscript, Comment: t.Comment, Root: t.Root}
 	change.Set(&g.Partscript, t.Partscript)
 	change.Set(&g.Postscript, t.Postscript)
 	o.now = g

@@ -20,7 +20,11 @@ const packerFiles = "data/image-packer/files/"
 
 // releaseFiles returns the digests of the files that a release names.
 func releaseFiles(r *imagepackerv1.Release) []release.Digest {
-	return []release.Digest{release.Digest(r.Manifest), release.Digest(r.Torrent), release.Digest(r.Kernel), release.Digest(r.Initrd)}
+	all := []release.Digest{release.Digest(r.Manifest), release.Digest(r.Torrent), release.Digest(r.Kernel), release.Digest(r.Initrd)}
+	if o := r.Overlay; o != nil {
+		all = append(all, release.Digest(o.Manifest), release.Digest(o.Torrent))
+	}
+	return all
 }
 
 // collector gathers parts, each once.
@@ -98,11 +102,11 @@ func (b *Backup) images(ctx context.Context, c *collector, all []*imagepackerv1.
 }
 
 func (b *Backup) segments(ctx context.Context, c *collector, r *imagepackerv1.Release) error {
-	m, err := b.releaseManifest(ctx, r)
+	segments, err := b.segmentsOf(ctx, r)
 	if err != nil {
 		return err
 	}
-	for _, s := range m.Segments {
+	for _, s := range segments {
 		err := c.file("data/payload/"+s.Digest.Hex(), s.Digest, true)
 		if errors.Is(err, fs.ErrNotExist) && r.Head != b.Head {
 			b.Note(fmt.Sprintf("payload of image %s is left out: head %s packed it, and it is not whole here", r.Osimage, r.Head))
@@ -115,12 +119,27 @@ func (b *Backup) segments(ctx context.Context, c *collector, r *imagepackerv1.Re
 	return nil
 }
 
-func (b *Backup) releaseManifest(ctx context.Context, r *imagepackerv1.Release) (*release.Manifest, error) {
+// segmentsOf lists the segments of a release and of its compressed image.
+func (b *Backup) segmentsOf(ctx context.Context, r *imagepackerv1.Release) ([]release.Segment, error) {
+	m, err := b.manifest(ctx, release.Digest(r.Manifest))
+	if err != nil {
+		return nil, err
+	}
+	if r.Overlay == nil {
+		return m.Segments, nil
+	}
+	image, err := b.manifest(ctx, release.Digest(r.Overlay.Manifest))
+	if err != nil {
+		return nil, err
+	}
+	return append(m.Segments, image.Segments...), nil
+}
+
+func (b *Backup) manifest(ctx context.Context, d release.Digest) (*release.Manifest, error) {
 	store, err := b.Operator.JS.ObjectStore(ctx, subject.Files)
 	if err != nil {
 		return nil, err
 	}
-	d := release.Digest(r.Manifest)
 	data, err := store.GetBytes(ctx, d.Hex())
 	if err != nil {
 		return nil, fmt.Errorf("fetch manifest %s: %w", d, err)

@@ -25,10 +25,17 @@ type Release struct {
 	Head string
 	// Current says that nodes boot it.
 	Current bool
+	// Overlay says that it is the compressed image of a release.
+	Overlay bool
 }
 
 // String names the release in errors.
-func (r Release) String() string { return fmt.Sprintf("release %s of %s", r.Manifest, r.Osimage) }
+func (r Release) String() string {
+	if r.Overlay {
+		return fmt.Sprintf("compressed image %s of %s", r.Manifest, r.Osimage)
+	}
+	return fmt.Sprintf("release %s of %s", r.Manifest, r.Osimage)
+}
 
 // Fold keeps the releases of every osimage.
 func Fold() projection.Fold {
@@ -62,14 +69,10 @@ func Releases(tx *projection.Tx) ([]Release, error) {
 			return false
 		}
 		for _, r := range all.Releases {
-			one, ok := read(r)
-			if one.Current = r.Manifest == all.Current; !ok {
-				continue
-			}
-			if one.Current {
-				current = append(current, one)
+			if r.Manifest == all.Current {
+				current = append(current, read(r, true)...)
 			} else {
-				others = append(others, one)
+				others = append(others, read(r, false)...)
 			}
 		}
 		return true
@@ -80,15 +83,20 @@ func Releases(tx *projection.Tx) ([]Release, error) {
 	return append(current, others...), err
 }
 
-// read returns a release as far as it concerns a seeder; ok is false for one without a torrent.
-func read(r *imagepackerv1.Release) (one Release, ok bool) {
-	manifest, err := release.ParseDigest(r.Manifest)
-	if err != nil {
-		return Release{}, false
+// read returns a release as far as it concerns a seeder, its compressed image as another one; none without a torrent.
+func read(r *imagepackerv1.Release, current bool) (all []Release) {
+	add := func(manifest, torrent string, overlay bool) {
+		m, err := release.ParseDigest(manifest)
+		if err != nil {
+			return
+		}
+		if t, err := release.ParseDigest(torrent); err == nil {
+			all = append(all, Release{Osimage: r.Osimage, Manifest: m, Torrent: t, Head: r.Head, Current: current, Overlay: overlay})
+		}
 	}
-	torrent, err := release.ParseDigest(r.Torrent)
-	if err != nil {
-		return Release{}, false
+	add(r.Manifest, r.Torrent, false)
+	if o := r.Overlay; o != nil {
+		add(o.Manifest, o.Torrent, true)
 	}
-	return Release{Osimage: r.Osimage, Manifest: manifest, Torrent: torrent, Head: r.Head}, true
+	return all
 }
