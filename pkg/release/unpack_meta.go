@@ -43,11 +43,15 @@ func finishDir(dir *beneath.Dir, hdr *tar.Header, refused map[string]int) error 
 		return &os.PathError{Op: "open", Path: hdr.Name, Err: err}
 	}
 	defer unix.Close(fd)
-	root := Root{Mode: uint32(hdr.Mode) & 0o7777, UID: hdr.Uid, GID: hdr.Gid, Mtime: hdr.ModTime.UnixNano(), Xattrs: xattrsOf(hdr)}
-	if err := setDir(fd, root, refused); err != nil {
+	if err := setDir(fd, dirMeta(hdr), refused); err != nil {
 		return fmt.Errorf("%s: %w", hdr.Name, err)
 	}
 	return nil
+}
+
+// dirMeta returns what the entry of a directory says of it.
+func dirMeta(hdr *tar.Header) Root {
+	return Root{Mode: uint32(hdr.Mode) & 0o7777, UID: hdr.Uid, GID: hdr.Gid, Mtime: hdr.ModTime.UnixNano(), Xattrs: xattrsOf(hdr)}
 }
 
 func finishRoot(path string, root Root, refused map[string]int) error {
