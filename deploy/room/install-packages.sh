@@ -7,6 +7,7 @@ packages=(
 	debootstrap zstd erofs-utils xz-utils cpio acl libcap2-bin kmod
 	iproute2 iputils-ping nftables openssh-client curl wget jq
 	isc-dhcp-client udhcpc tftp-hpa dnsutils bind9-utils aria2 python3-libtorrent transmission-cli
+	umoci skopeo rsync attr e2fsprogs xfsprogs pigz squashfs-tools erofs-utils
 	openipmi ipmitool clustershell snmpd
 	docker.io docker-compose shellcheck bash-completion zsh
 	ifupdown netplan.io network-manager systemd dbus udev user-mode-linux

@@ -154,7 +154,14 @@ func (r *room) pack() *jobv1.Job {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
-	jobs, err := r.conn.JS.OrderedConsumer(ctx, subject.Jobs, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject.Job("image-packer", rep.JobId)}})
+	return r.ended(rep.JobId)
+}
+
+// ended waits for the end of a job.
+func (r *room) ended(id string) *jobv1.Job {
+	r.Helper()
+	ctx := r.within()
+	jobs, err := r.conn.JS.OrderedConsumer(ctx, subject.Jobs, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject.Job("image-packer", id)}})
 	must(r.T, err)
 	it, err := jobs.Messages()
 	must(r.T, err)

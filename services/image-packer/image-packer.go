@@ -15,6 +15,7 @@ import (
 	"github.com/luna-hpc/luna/services/image-packer/internal/bench"
 	"github.com/luna-hpc/luna/services/image-packer/internal/keep"
 	"github.com/luna-hpc/luna/services/image-packer/internal/pack"
+	"github.com/luna-hpc/luna/services/image-packer/internal/yard"
 )
 
 // Name is the service's name on the bus and of its folder.
@@ -54,6 +55,10 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	if err != nil {
 		return nil, err
 	}
+	half, err := yard.Open(filepath.Join(dir, "half"))
+	if err != nil {
+		return nil, err
+	}
 	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log, catalog.Fold(catalog.Cluster, catalog.Osimage, catalog.Group, catalog.Node), keep.Fold())
 	if err != nil {
 		return nil, err
@@ -69,7 +74,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	}
 	out.Before(files.Upload)
 	b := &bench.Bench{
-		Conn: d.Bus, Log: d.Log, State: state, Out: out, Shelf: keep.NewShelf(state, out), Keep: cfg.Keep,
+		Conn: d.Bus, Log: d.Log, State: state, Out: out, Shelf: keep.NewShelf(state, out), Keep: cfg.Keep, Yard: half,
 		Packer: &pack.Packer{Payload: payload, Index: index, Work: work, Agent: agent, Quick: cfg.Quick, Files: files, Head: d.Head},
 	}
 	commands := bus.NewService(d.Bus, Name, "images packed into releases", append(b.Endpoints(), out.Endpoint(d.Head))...)

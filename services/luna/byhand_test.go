@@ -77,6 +77,7 @@ func TestCommandsByHand(t *testing.T) {
 			t.Errorf("%s %s: %q", command, body, rep)
 		}
 	}
+	source, imported := h.saved(), filepath.Join(h.TempDir(), "imported")
 	if rep := h.req("inventory.node.add", `{"gruop":"compute"}`); !strings.Contains(rep, "gruop") {
 		t.Errorf("a misspelt field: %s", rep)
 	}
@@ -84,6 +85,7 @@ func TestCommandsByHand(t *testing.T) {
 		{"inventory.cluster.init", `{"frontend_address":"10.30.255.254"}`, `"revision":`},
 		{"inventory.network.add", `{"name":"cluster","network":"10.30.0.0","prefix":16}`, `"cidr":`},
 		{"image-packer.osimage.add", `{"name":"compute","path":"` + fakeTree(t) + `"}`, `"kernver":`},
+		{"image-packer.osimage.import", `{"name":"imported","source":"` + source + `","path":"` + imported + `"}`, `"job_id":`},
 		{"inventory.group.add", `{"name":"compute","osimage":"compute","network":"cluster"}`, `"revision":`},
 		{"inventory.node.add", `{"group":"compute"}`, "10.30.0.1"},
 		{"inventory.node.change", `{"name":"node001","service":true}`, `"service":`},
@@ -93,6 +95,33 @@ func TestCommandsByHand(t *testing.T) {
 	} {
 		if rep := h.req(c.command, c.body); !strings.Contains(rep, c.want) {
 			t.Errorf("%s %s: %s", c.command, c.body, rep)
+		}
+	}
+	h.known("imported", imported)
+	if rep := h.req("inventory.osimage.show", `{"name":"imported"}`); !strings.Contains(rep, "6.1.0-1-amd64") {
+		t.Errorf("the kernel of an imported image is not found: %s", rep)
+	}
+}
+
+// saved returns a source of an image with a file and a kernel, which umoci made.
+func (h hand) saved() string {
+	h.Helper()
+	layout, tree := filepath.Join(h.TempDir(), "layout"), fakeTree(h.T)
+	for _, args := range [][]string{{"init", "--layout", layout}, {"new", "--image", layout + ":v1"}, {"insert", "--image", layout + ":v1", tree, "/"}} {
+		if out, err := exec.CommandContext(h.Context(), testenv.Program(h.T, "umoci"), args...).CombinedOutput(); err != nil {
+			h.Fatalf("umoci %s: %v: %s", args[0], err, out)
+		}
+	}
+	return "oci:" + layout + ":v1"
+}
+
+// known waits until an osimage is in the inventory.
+func (h hand) known(name, path string) {
+	h.Helper()
+	body := `{"name":"` + name + `"}`
+	for end := time.Now().Add(time.Minute); !strings.Contains(h.req("inventory.osimage.show", body), path); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			h.Fatalf("%s: %s", name, h.req("inventory.osimage.show", body))
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (a *app) osimageCommand() *cobra.Command {
 				{name: "kernmodules", short: "m", usage: "kernel `modules`, with commas; -x leaves x out"},
 				{name: "grab_filesystems", short: "f", usage: "file systems that grab reads, with commas"},
 			}}),
-		a.packCommand(), a.cloneCommand(), a.chrootCommand(), a.releasesCommand(), a.rollbackCommand(), a.diffCommand(), a.osimageSyncCommand(),
+		a.osimageImportCommand(), a.packCommand(), a.cloneCommand(), a.chrootCommand(), a.releasesCommand(), a.rollbackCommand(), a.diffCommand(), a.osimageSyncCommand(),
 		a.showing(catalog.Osimage, nil, part{"path", "p", "path"}, part{"kernver", "k", "kernver"}, part{"kernopts", "o", "kernopts"},
 			part{"grab_exclude_list", "e", "grab_exclude_list"}, part{"grab_filesystems", "f", "grab_filesystems"}), a.listing(catalog.Osimage), a.renaming(catalog.Osimage), a.deleting(catalog.Osimage))
 }
@@ -92,6 +92,38 @@ func (a *app) cloneCommand() *cobra.Command {
 			return err
 		}
 		return run(cmd.Context(), "clone", req)
+	}
+	return cmd
+}
+
+func (a *app) osimageImportCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "import SOURCE --name NAME --path DIRECTORY", Short: "make an image of one that was saved for containers", Args: cobra.ExactArgs(1),
+		Long: "Makes an image of one that was saved for containers. SOURCE is docker-archive:FILE[:TAG], as `docker save` writes it, oci:DIRECTORY[:TAG] or oci-archive:FILE[:TAG]. " +
+			"Such an image mostly has no kernel: the directory is kept all the same, and can be packed once one is installed.",
+		Example: "  luna osimage import docker-archive:debian.tar -n compute -p /opt/luna/os/compute\n  luna osimage import oci:layout:v2 -n compute -p /opt/luna/os/compute"}
+	req := &imagepackerv1.OsimageImportRequest{}
+	cmd.Flags().StringVarP(&req.Name, "name", "n", "", "`name` of the image")
+	cmd.Flags().StringVarP(&req.Path, "path", "p", "", "`directory` of the image, which does not exist or is empty")
+	cmd.Flags().StringVar(&req.Platform, "platform", "", "`platform` of several, as arm64 (default: amd64)")
+	cmd.Flags().StringVarP(&req.Kernopts, "kernopts", "o", "", "kernel `options`")
+	cmd.Flags().StringVar(&req.Head, "head", "", "`head` that has the file and gets the directory (default: whichever answers)")
+	run := a.longWork(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if req.Name == "" || req.Path == "" {
+			return fault.Invalidf("an import needs a name and a directory: --name NAME --path DIRECTORY")
+		}
+		src, err := imagepackerv1.ParseSource(args[0])
+		if err != nil {
+			return fault.Invalidf("%w", err)
+		}
+		if src, err = src.Absolute(); err != nil {
+			return err
+		}
+		if req.Path, err = filepath.Abs(req.Path); err != nil {
+			return err
+		}
+		req.Source = src.String()
+		return run(cmd.Context(), "import", req)
 	}
 	return cmd
 }

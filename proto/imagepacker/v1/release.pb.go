@@ -617,6 +617,103 @@ func (x *OsimageCloneRequest) GetPath() string {
 	return ""
 }
 
+// OsimageImportRequest makes an image of one that was saved for containers.
+type OsimageImportRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// docker-archive:FILE[:TAG], oci:DIR[:TAG] or oci-archive:FILE[:TAG], with a path from / on the head.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// Directory of the image; it is made, or is empty.
+	Path string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	// Which of several platforms; linux/amd64 when empty.
+	Platform string `protobuf:"bytes,4,opt,name=platform,proto3" json:"platform,omitempty"`
+	Kernopts string `protobuf:"bytes,5,opt,name=kernopts,proto3" json:"kernopts,omitempty"`
+	Comment  string `protobuf:"bytes,6,opt,name=comment,proto3" json:"comment,omitempty"`
+	// Head that has the file and gets the directory; whichever takes the command when empty.
+	Head          string `protobuf:"bytes,7,opt,name=head,proto3" json:"head,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OsimageImportRequest) Reset() {
+	*x = OsimageImportRequest{}
+	mi := &file_imagepacker_v1_release_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OsimageImportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OsimageImportRequest) ProtoMessage() {}
+
+func (x *OsimageImportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_imagepacker_v1_release_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OsimageImportRequest.ProtoReflect.Descriptor instead.
+func (*OsimageImportRequest) Descriptor() ([]byte, []int) {
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *OsimageImportRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OsimageImportRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *OsimageImportRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *OsimageImportRequest) GetPlatform() string {
+	if x != nil {
+		return x.Platform
+	}
+	return ""
+}
+
+func (x *OsimageImportRequest) GetKernopts() string {
+	if x != nil {
+		return x.Kernopts
+	}
+	return ""
+}
+
+func (x *OsimageImportRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *OsimageImportRequest) GetHead() string {
+	if x != nil {
+		return x.Head
+	}
+	return ""
+}
+
 type RollbackRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -628,7 +725,7 @@ type RollbackRequest struct {
 
 func (x *RollbackRequest) Reset() {
 	*x = RollbackRequest{}
-	mi := &file_imagepacker_v1_release_proto_msgTypes[8]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -640,7 +737,7 @@ func (x *RollbackRequest) String() string {
 func (*RollbackRequest) ProtoMessage() {}
 
 func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_imagepacker_v1_release_proto_msgTypes[8]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -653,7 +750,7 @@ func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
 func (*RollbackRequest) Descriptor() ([]byte, []int) {
-	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{8}
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RollbackRequest) GetName() string {
@@ -685,7 +782,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_imagepacker_v1_release_proto_msgTypes[9]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -697,7 +794,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_imagepacker_v1_release_proto_msgTypes[9]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -710,7 +807,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{9}
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DiffRequest) GetName() string {
@@ -760,7 +857,7 @@ type DiffReply struct {
 
 func (x *DiffReply) Reset() {
 	*x = DiffReply{}
-	mi := &file_imagepacker_v1_release_proto_msgTypes[10]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +869,7 @@ func (x *DiffReply) String() string {
 func (*DiffReply) ProtoMessage() {}
 
 func (x *DiffReply) ProtoReflect() protoreflect.Message {
-	mi := &file_imagepacker_v1_release_proto_msgTypes[10]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +882,7 @@ func (x *DiffReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffReply.ProtoReflect.Descriptor instead.
 func (*DiffReply) Descriptor() ([]byte, []int) {
-	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{10}
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DiffReply) GetOld() string {
@@ -860,7 +957,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_imagepacker_v1_release_proto_msgTypes[11]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +969,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_imagepacker_v1_release_proto_msgTypes[11]
+	mi := &file_imagepacker_v1_release_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +982,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{11}
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Difference) GetName() string {
@@ -966,7 +1063,15 @@ const file_imagepacker_v1_release_proto_rawDesc = "" +
 	"\x13OsimageCloneRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x12\n" +
-	"\x04path\x18\x03 \x01(\tR\x04path\"?\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\"\xbc\x01\n" +
+	"\x14OsimageImportRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\x12\x1a\n" +
+	"\bplatform\x18\x04 \x01(\tR\bplatform\x12\x1a\n" +
+	"\bkernopts\x18\x05 \x01(\tR\bkernopts\x12\x18\n" +
+	"\acomment\x18\x06 \x01(\tR\acomment\x12\x12\n" +
+	"\x04head\x18\a \x01(\tR\x04head\"?\n" +
 	"\x0fRollbackRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\arelease\x18\x02 \x01(\tR\arelease\"w\n" +
@@ -1005,26 +1110,27 @@ func file_imagepacker_v1_release_proto_rawDescGZIP() []byte {
 	return file_imagepacker_v1_release_proto_rawDescData
 }
 
-var file_imagepacker_v1_release_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_imagepacker_v1_release_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_imagepacker_v1_release_proto_goTypes = []any{
-	(*Releases)(nil),            // 0: imagepacker.v1.Releases
-	(*Release)(nil),             // 1: imagepacker.v1.Release
-	(*Overlay)(nil),             // 2: imagepacker.v1.Overlay
-	(*PackRequest)(nil),         // 3: imagepacker.v1.PackRequest
-	(*OsimageAddRequest)(nil),   // 4: imagepacker.v1.OsimageAddRequest
-	(*ReleasesRequest)(nil),     // 5: imagepacker.v1.ReleasesRequest
-	(*ReleasesReply)(nil),       // 6: imagepacker.v1.ReleasesReply
-	(*OsimageCloneRequest)(nil), // 7: imagepacker.v1.OsimageCloneRequest
-	(*RollbackRequest)(nil),     // 8: imagepacker.v1.RollbackRequest
-	(*DiffRequest)(nil),         // 9: imagepacker.v1.DiffRequest
-	(*DiffReply)(nil),           // 10: imagepacker.v1.DiffReply
-	(*Difference)(nil),          // 11: imagepacker.v1.Difference
+	(*Releases)(nil),             // 0: imagepacker.v1.Releases
+	(*Release)(nil),              // 1: imagepacker.v1.Release
+	(*Overlay)(nil),              // 2: imagepacker.v1.Overlay
+	(*PackRequest)(nil),          // 3: imagepacker.v1.PackRequest
+	(*OsimageAddRequest)(nil),    // 4: imagepacker.v1.OsimageAddRequest
+	(*ReleasesRequest)(nil),      // 5: imagepacker.v1.ReleasesRequest
+	(*ReleasesReply)(nil),        // 6: imagepacker.v1.ReleasesReply
+	(*OsimageCloneRequest)(nil),  // 7: imagepacker.v1.OsimageCloneRequest
+	(*OsimageImportRequest)(nil), // 8: imagepacker.v1.OsimageImportRequest
+	(*RollbackRequest)(nil),      // 9: imagepacker.v1.RollbackRequest
+	(*DiffRequest)(nil),          // 10: imagepacker.v1.DiffRequest
+	(*DiffReply)(nil),            // 11: imagepacker.v1.DiffReply
+	(*Difference)(nil),           // 12: imagepacker.v1.Difference
 }
 var file_imagepacker_v1_release_proto_depIdxs = []int32{
 	1,  // 0: imagepacker.v1.Releases.releases:type_name -> imagepacker.v1.Release
 	2,  // 1: imagepacker.v1.Release.overlay:type_name -> imagepacker.v1.Overlay
 	0,  // 2: imagepacker.v1.ReleasesReply.releases:type_name -> imagepacker.v1.Releases
-	11, // 3: imagepacker.v1.DiffReply.differences:type_name -> imagepacker.v1.Difference
+	12, // 3: imagepacker.v1.DiffReply.differences:type_name -> imagepacker.v1.Difference
 	4,  // [4:4] is the sub-list for method output_type
 	4,  // [4:4] is the sub-list for method input_type
 	4,  // [4:4] is the sub-list for extension type_name
@@ -1043,7 +1149,7 @@ func file_imagepacker_v1_release_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_imagepacker_v1_release_proto_rawDesc), len(file_imagepacker_v1_release_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

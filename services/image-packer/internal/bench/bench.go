@@ -24,6 +24,7 @@ import (
 	jobv1 "github.com/luna-hpc/luna/proto/job/v1"
 	"github.com/luna-hpc/luna/services/image-packer/internal/keep"
 	"github.com/luna-hpc/luna/services/image-packer/internal/pack"
+	"github.com/luna-hpc/luna/services/image-packer/internal/yard"
 )
 
 // Bench takes the commands on images and does them in the background; a run.Task.
@@ -34,6 +35,7 @@ type Bench struct {
 	Out    *outbox.Outbox
 	Shelf  *keep.Shelf
 	Packer *pack.Packer
+	Yard   *yard.Yard
 	// Keep is how many releases of an image are kept.
 	Keep int
 
@@ -73,23 +75,33 @@ func (b *Bench) Ready() error { return nil }
 // String returns "packs".
 func (b *Bench) String() string { return "packs" }
 
-// start begins work on an image and returns its job; one at a time in its directory, and in one
+// startIn begins work on an image and returns its job; one at a time in its directory, and in one
 // that the work makes. Nobody else may work in the image's meanwhile.
-func (b *Bench) start(image *inventoryv1.Osimage, makes, title string, do func(context.Context, *job.Job) error) (*jobv1.JobReply, error) {
+func (b *Bench) startIn(image *inventoryv1.Osimage, makes, title string, do func(context.Context, *job.Job) error) (*jobv1.JobReply, error) {
+	lock := func() (*imagelock.Lock, error) {
+		l, err := imagelock.Exclusive(image.Path)
+		if errors.Is(err, imagelock.ErrBusy) {
+			err = fault.Conflictf("osimage %s: %w", image.Name, err)
+		}
+		return l, err
+	}
+	return b.start(title, lock, do, image.Path, makes)
+}
+
+// start begins work in directories of which no other work is in one, and returns its job. The work has
+// what lock returns, if anything, until its end.
+func (b *Bench) start(title string, lock func() (*imagelock.Lock, error), do func(context.Context, *job.Job) error, dirs ...string) (*jobv1.JobReply, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.ctx == nil {
 		return nil, fault.Unavailablef("not done: the packer is stopping")
 	}
-	for _, dir := range []string{image.Path, makes} {
+	for _, dir := range dirs {
 		if err := b.idle(dir); err != nil {
 			return nil, err
 		}
 	}
-	lock, err := imagelock.Exclusive(image.Path)
-	if errors.Is(err, imagelock.ErrBusy) {
-		err = fault.Conflictf("osimage %s: %w", image.Name, err)
-	}
+	held, err := lock()
 	if err != nil {
 		return nil, err
 	}
@@ -97,20 +109,39 @@ func (b *Bench) start(image *inventoryv1.Osimage, makes, title string, do func(c
 		b.busy = map[string]string{}
 	}
 	j := job.Start(b.Conn, b.Out, b.Log, "image-packer", title)
-	b.busy[image.Path], b.busy[makes] = j.ID(), j.ID()
+	for _, dir := range dirs {
+		b.busy[dir] = j.ID()
+	}
 	life := b.ctx
 	b.jobs.Go(func() {
-		err := errors.Join(do(life, j), lock.Unlock())
-		b.mu.Lock()
-		delete(b.busy, image.Path)
-		delete(b.busy, makes)
-		b.mu.Unlock()
+		err := do(life, j)
+		if held != nil {
+			err = errors.Join(err, held.Unlock())
+		}
+		b.end(dirs)
 		if err != nil {
 			b.Log.Warn("work on an image failed", "job", title, "err", err)
 		}
 		j.End(err)
 	})
 	return &jobv1.JobReply{JobId: j.ID()}, nil
+}
+
+// end lets others work in the directories.
+func (b *Bench) end(dirs []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, dir := range dirs {
+		delete(b.busy, dir)
+	}
+}
+
+// undone is the error of a directory that could not be made.
+func (b *Bench) undone(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fault.Unavailablef("not done: there is no room on the disk of head %s: %w", b.Packer.Head, err)
+	}
+	return fault.Conflictf("not done: %w", err)
 }
 
 // idle is an error while there is work in a directory; mu is held.
@@ -133,7 +164,7 @@ func (b *Bench) pack(_ context.Context, _ bus.Call, req *imagepackerv1.PackReque
 			return nil, err
 		}
 	}
-	return b.start(image, image.Path, "pack "+image.Name, func(ctx context.Context, j *job.Job) error { return b.work(ctx, image, what, j) })
+	return b.startIn(image, image.Path, "pack "+image.Name, func(ctx context.Context, j *job.Job) error { return b.work(ctx, image, what, j) })
 }
 
 // overlaid tells whether nodes mount the image compressed: those of a group with root overlay that boot it, or the group

@@ -36,10 +36,11 @@ func (b *Bench) clone(ctx context.Context, call bus.Call, req *imagepackerv1.Osi
 	if err := checkFree(add.Path, image.Head); err != nil {
 		return nil, err
 	}
-	return b.start(image, add.Path, "clone "+image.Name, func(ctx context.Context, j *job.Job) error {
+	return b.startIn(image, add.Path, "clone "+image.Name, func(ctx context.Context, j *job.Job) error {
 		j.Phase("copy", "bytes")
-		if err := copyTree(ctx, image.Path, add.Path, j.Progress); err != nil {
-			return fault.Conflictf("not done: %w", err)
+		err := b.Yard.Make(add.Path, func(dir string) error { return release.Copy(ctx, image.Path, dir, j.Progress) })
+		if err != nil {
+			return b.undone(err)
 		}
 		j.Phase("describe", "")
 		if err := b.describe(ctx, call, add); err != nil {
@@ -65,20 +66,4 @@ func checkFree(dir, head string) error {
 		return fault.Invalidf("path %s on head %s: %w", dir, head, err)
 	}
 	return checkDir(path.Dir(dir), head)
-}
-
-// copyTree makes the directory to, whole or not at all.
-func copyTree(ctx context.Context, from, to string, progress func(done, total int64)) (err error) {
-	half := path.Join(path.Dir(to), "."+path.Base(to)+".luna-clone")
-	if err := os.RemoveAll(half); err != nil { // of a clone that was killed
-		return err
-	}
-	if err := os.Mkdir(half, 0o700); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(half)) }()
-	if err := release.Copy(ctx, from, half, progress); err != nil {
-		return err
-	}
-	return os.Rename(half, to)
 }

@@ -21,6 +21,7 @@ import (
 func (b *Bench) Endpoints() []bus.Endpoint {
 	return []bus.Endpoint{
 		bus.Handle("osimage", "add", b.add).Dry(),
+		bus.Handle("osimage", "import", b.imports).On(b.Packer.Head),
 		onItsHead(b, "osimage", "clone", b.clone, &jobv1.JobReply{}),
 		onItsHead(b, "osimage", "pack", b.pack, &jobv1.JobReply{}),
 		onItsHead(b, "release", "rollback", b.rollback, &imagepackerv1.ReleasesReply{}),

@@ -2,6 +2,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -17,6 +18,9 @@ type Kernel struct {
 	// Path of the kernel's file in the tree.
 	Path string
 }
+
+// ErrNone is why Get finds no kernel at all.
+var ErrNone = errors.New("the image holds no kernel")
 
 // Find returns the image's kernels, the newest first. A kernel has a file /boot/vmlinuz-VERSION or
 // /lib/modules/VERSION/vmlinuz, and modules; a rescue kernel has none and does not count.
@@ -42,7 +46,7 @@ func Get(t tree.Tree, version string) (Kernel, error) {
 		return Kernel{}, err
 	}
 	if len(found) == 0 {
-		return Kernel{}, fmt.Errorf("%s has no kernel: neither /boot/vmlinuz-VERSION nor /lib/modules/VERSION/vmlinuz beside modules", t)
+		return Kernel{}, fmt.Errorf("%s: %w: neither /boot/vmlinuz-VERSION nor /lib/modules/VERSION/vmlinuz beside modules", t, ErrNone)
 	}
 	if version == "" {
 		return found[0], nil

@@ -3,6 +3,7 @@ package pack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -56,6 +57,9 @@ func (p *Packer) Pack(ctx context.Context, image *inventoryv1.Osimage, what What
 	}
 	t := tree.At(image.Path)
 	k, err := kernel.Get(t, image.Kernver)
+	if errors.Is(err, kernel.ErrNone) {
+		return nil, fault.Invalidf("osimage %s: %w: %s", image.Name, err, kernel.Missing(t, image.Name))
+	}
 	if err != nil {
 		return nil, fault.Invalidf("%w", err)
 	}

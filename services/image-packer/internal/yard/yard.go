@@ -1,0 +1,98 @@
+// Package yard makes directories whole or not at all.
+package yard
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/luna-hpc/luna/pkg/bus"
+)
+
+// half ends the name of a directory that is not whole yet.
+const half = ".luna-half"
+
+// Yard remembers which directories are being made, so that what was killed is found.
+type Yard struct{ notes string }
+
+// Open returns the yard that keeps its notes in a directory, after it removed what was left half made.
+func Open(notes string) (*Yard, error) {
+	if err := os.MkdirAll(notes, 0o700); err != nil {
+		return nil, fmt.Errorf("make directory: %w", err)
+	}
+	files, err := os.ReadDir(notes)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		if err := forget(filepath.Join(notes, f.Name())); err != nil {
+			return nil, fmt.Errorf("remove what was half made: %w", err)
+		}
+	}
+	return &Yard{notes}, nil
+}
+
+// forget removes the directory that a note names, then the note. While the place of the directory is away, as a file
+// system that is not mounted, the note stays.
+func forget(note string) error {
+	data, err := os.ReadFile(note)
+	if err != nil {
+		return err
+	}
+	dir := string(data)
+	if !filepath.IsAbs(dir) || !strings.HasSuffix(dir, half) {
+		return os.Remove(note) // written in part: then nothing was made yet
+	}
+	if _, err := os.Stat(filepath.Dir(dir)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.Remove(note)
+}
+
+// Make makes the directory to, which does not exist or is empty. fill makes its content in an empty directory beside
+// it, which becomes to when fill returns nil. Whatever happens else, nothing is left: at the latest Open removes it.
+func (y *Yard) Make(to string, fill func(dir string) error) (err error) {
+	dir := filepath.Join(filepath.Dir(to), "."+filepath.Base(to)+half)
+	note := filepath.Join(y.notes, bus.NewID())
+	if err := renameio.WriteFile(note, []byte(dir), 0o600); err != nil {
+		return fmt.Errorf("note %s: %w", dir, err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return errors.Join(err, os.Remove(note))
+	}
+	defer func() { err = errors.Join(err, forget(note)) }()
+	if err := fill(dir); err != nil {
+		return err
+	}
+	if err := settle(dir); err != nil {
+		return err
+	}
+	if err := unix.Rename(dir, to); err != nil { // os.Rename takes no place of an empty directory
+		return &os.LinkError{Op: "rename", Old: dir, New: to, Err: err}
+	}
+	return nil
+}
+
+// settle brings all of a directory to the disk, so that it is whole after a power cut too.
+func settle(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return errors.Join(fmt.Errorf("sync %s: %w", dir, err), f.Close())
+	}
+	return f.Close()
+}

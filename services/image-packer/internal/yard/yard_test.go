@@ -1,0 +1,111 @@
+package yard_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/luna-hpc/luna/services/image-packer/internal/yard"
+)
+
+func open(t *testing.T, notes string) *yard.Yard {
+	t.Helper()
+	y, err := yard.Open(notes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return y
+}
+
+// names returns what is in a directory.
+func names(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, f := range files {
+		all = append(all, f.Name())
+	}
+	return strings.Join(all, " ")
+}
+
+func TestMakeIsWholeOrNothing(t *testing.T) {
+	notes, place := t.TempDir(), t.TempDir()
+	y := open(t, notes)
+	to := filepath.Join(place, "a")
+	broken := errors.New("broken")
+	err := y.Make(to, func(dir string) error {
+		return errors.Join(os.WriteFile(filepath.Join(dir, "x"), nil, 0o600), broken)
+	})
+	if !errors.Is(err, broken) || names(t, place) != "" || names(t, notes) != "" {
+		t.Errorf("%v; leaves %q, %q", err, names(t, place), names(t, notes))
+	}
+	if err := os.Mkdir(to, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	err = y.Make(to, func(dir string) error { return os.WriteFile(filepath.Join(dir, "x"), nil, 0o600) })
+	if err != nil || names(t, place) != "a" || names(t, to) != "x" || names(t, notes) != "" {
+		t.Errorf("%v; %q, %q, %q", err, names(t, place), names(t, to), names(t, notes))
+	}
+	err = y.Make(to, func(string) error { return nil })
+	if err == nil || names(t, place) != "a" || names(t, to) != "x" {
+		t.Errorf("over a full directory: %v; %q, %q", err, names(t, place), names(t, to))
+	}
+}
+
+// TestKilledAmidAMake ends a process in the middle; the next Open removes what it left, once its place is there.
+func TestKilledAmidAMake(t *testing.T) {
+	const inside = "LUNA_TEST_YARD"
+	if dir := os.Getenv(inside); dir != "" {
+		y := open(t, filepath.Join(dir, "notes"))
+		t.Fatal(y.Make(filepath.Join(dir, "place", "a"), func(half string) error {
+			if err := os.Mkdir(filepath.Join(half, "x"), 0o700); err != nil {
+				return err
+			}
+			p, err := os.FindProcess(os.Getpid())
+			if err != nil {
+				return err
+			}
+			if err := p.Kill(); err != nil {
+				return err
+			}
+			select {}
+		}))
+	}
+	dir := t.TempDir()
+	place, notes := filepath.Join(dir, "place"), filepath.Join(dir, "notes")
+	if err := os.Mkdir(place, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledAmidAMake$")
+	cmd.Env = append(os.Environ(), inside+"="+dir)
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if names(t, place) == "" || names(t, notes) == "" {
+		t.Fatal("nothing was half made: the test tries nothing")
+	}
+	away := filepath.Join(dir, "away")
+	move(t, place, away)
+	open(t, notes)
+	move(t, away, place)
+	if names(t, place) == "" || names(t, notes) == "" {
+		t.Error("forgotten while its place was away")
+	}
+	open(t, notes)
+	if names(t, place) != "" || names(t, notes) != "" {
+		t.Errorf("left %q, %q", names(t, place), names(t, notes))
+	}
+}
+
+func move(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
