@@ -47,8 +47,12 @@ func (w *segmentWriter) regular(ctx context.Context, at int, base string, hdr *t
 	return setTimes(at, base, hdr.ModTime.UnixNano())
 }
 
-// content copies size bytes into f, leaving blocks of zeros as holes.
+// content copies size bytes into f, leaving blocks of zeros as holes. The file has its size first: XFS takes room
+// beyond what is written at the end of a file, and later growth would make that data.
 func (w *segmentWriter) content(ctx context.Context, f *os.File, size int64, content io.Reader) error {
+	if err := f.Truncate(size); err != nil {
+		return err
+	}
 	for off := int64(0); off < size; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -62,7 +66,7 @@ func (w *segmentWriter) content(ctx context.Context, f *os.File, size int64, con
 		}
 		off += int64(n)
 	}
-	return f.Truncate(size)
+	return nil
 }
 
 // blocks writes the runs of data that are not whole blocks of zeros.

@@ -9,6 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// xfsACL begins the names by which XFS tells its access lists a second time, beside system.posix_acl_*. Elsewhere they
+// would be attributes that mean nothing.
+const xfsACL = "trusted.SGI_ACL_"
+
 // readXattrs returns all extended attributes that list names, or nil when there are none or the file system has none.
 func readXattrs(list func([]byte) (int, error), get func(string, []byte) (int, error)) (map[string][]byte, error) {
 	names, err := sized(list)
@@ -20,7 +24,7 @@ func readXattrs(list func([]byte) (int, error), get func(string, []byte) (int, e
 	}
 	var attrs map[string][]byte
 	for name := range strings.SplitSeq(string(names), "\x00") {
-		if name == "" {
+		if name == "" || strings.HasPrefix(name, xfsACL) {
 			continue
 		}
 		value, err := sized(func(b []byte) (int, error) { return get(name, b) })
