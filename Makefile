@@ -20,7 +20,7 @@ BENCH ?=
 # MACHINES are tests of whole machines that take long, of make test-machines.
 MACHINES = InstalledOnDisks|Drivers|NetworkManagers|Controllers|BringTheNetworkUp|DiscoveryBySwitchPort|SELinuxImage|Roots
 
-.PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads test-machines soak demo bench-inventory clean
+.PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads test-machines soak demo bench-inventory bench-pack clean
 
 all: build
 
@@ -102,6 +102,11 @@ demo: packages build
 ## bench-inventory: what administrators and nodes wait for, with 100, 1,000 and 10,000 nodes; BENCH='-nodes 100' chooses
 bench-inventory: packages build
 	go run -tags '$(TAGS)' ./services/cmd/luna-bench inventory $(BENCH)
+
+## bench-pack: packing and unpacking beside tar, pigz, zstd, mksquashfs and mkfs.erofs; BENCH='-size 100' chooses
+bench-pack: packages
+	go build -tags '$(TAGS)' -o bin/luna-bench ./services/cmd/luna-bench
+	bin/luna-bench pack $(BENCH)
 
 clean:
 	rm -rf bin deploy/loaders .tools
