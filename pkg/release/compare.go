@@ -147,7 +147,7 @@ func listSegment(ctx context.Context, path string) (map[string]fact, error) {
 
 func factOf(hdr *tar.Header, content io.Reader) (fact, error) {
 	f := fact{kind: hdr.Typeflag, target: hdr.Linkname, device: [2]int64{hdr.Devmajor, hdr.Devminor}, mode: hdr.Mode,
-		owner: [2]int{hdr.Uid, hdr.Gid}, mtime: hdr.ModTime.UnixNano(), xattrs: joined(xattrsOf(hdr)), size: hdr.Size}
+		owner: [2]int{hdr.Uid, hdr.Gid}, mtime: hdr.ModTime.UnixNano(), xattrs: joined(Xattrs(hdr)), size: hdr.Size}
 	if hdr.Typeflag == tar.TypeLink {
 		return fact{kind: tar.TypeLink, target: hdr.Linkname}, nil
 	}

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/luna-hpc/luna/pkg/release/internal/beneath"
+	"github.com/luna-hpc/luna/pkg/beneath"
 )
 
 // Copy makes below to, an empty directory, the tree that a node would get of the one below from: what Pack leaves out

@@ -46,7 +46,7 @@ func NewLayers(root string) (*Layers, error) {
 	u := &Unpacker{root: root}
 	l := &Layers{root: root, dir: dir, dirs: make(map[uint64]*tar.Header),
 		w: &segmentWriter{unpacker: u, refused: make(map[string]int), buf: make([]byte, 64*blockSize)}}
-	st, err := statAt(unix.AT_FDCWD, root)
+	st, err := Stat(unix.AT_FDCWD, root)
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
@@ -120,7 +120,7 @@ func (l *Layers) entry(ctx context.Context, hdr *tar.Header, content io.Reader) 
 	if err := l.put(ctx, at, base, hdr, content); err != nil {
 		return err
 	}
-	dir, err := statAt(at, "")
+	dir, err := Stat(at, "")
 	l.fresh[nameAt{dir.Ino, base}] = true
 	return err
 }
@@ -152,7 +152,7 @@ func (l *Layers) rootEntry(hdr *tar.Header) error {
 	if hdr.Typeflag != tar.TypeDir {
 		return errors.New("the root is no directory")
 	}
-	st, err := statAt(unix.AT_FDCWD, l.root)
+	st, err := Stat(unix.AT_FDCWD, l.root)
 	l.dirs[st.Ino] = hdr
 	return err
 }
@@ -161,14 +161,14 @@ func (l *Layers) mkdir(at int, base string, hdr *tar.Header) error {
 	if err := unix.Mkdirat(at, base, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
-	st, err := statAt(at, base)
+	st, err := Stat(at, base)
 	l.dirs[st.Ino] = hdr
 	return err
 }
 
 // implied notes a directory that was made because something in it came.
 func (l *Layers) implied(fd int) error {
-	st, err := statAt(fd, "")
+	st, err := Stat(fd, "")
 	l.dirs[st.Ino] = implied()
 	return err
 }

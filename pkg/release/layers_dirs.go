@@ -38,7 +38,7 @@ func (l *Layers) hide(name string) error {
 		return err
 	}
 	defer unix.Close(at)
-	dir, err := statAt(at, "")
+	dir, err := Stat(at, "")
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (l *Layers) hideBelow(at int, base string, ino uint64) error {
 
 // clear makes room for an entry: only a directory may stay where one comes.
 func (l *Layers) clear(at int, base string, dir bool) error {
-	st, err := statAt(at, base)
+	st, err := Stat(at, base)
 	if errors.Is(err, unix.ENOENT) || err == nil && dir && st.isDir() {
 		return nil
 	}
@@ -72,7 +72,7 @@ func (l *Layers) clear(at int, base string, dir bool) error {
 // remove removes a name in the directory at, whose inode is dir, and all below it, but for what is kept and what leads
 // to that.
 func (l *Layers) remove(at int, dir uint64, base string, kept map[nameAt]bool) error {
-	st, err := statAt(at, base)
+	st, err := Stat(at, base)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
@@ -128,7 +128,7 @@ func (l *Layers) Finish() error {
 // finish finishes a directory after those in it.
 func (l *Layers) finish(at int, base string) error {
 	err := eachName(at, base, func(fd int, name string) error {
-		st, err := statAt(fd, name)
+		st, err := Stat(fd, name)
 		if err != nil || !st.isDir() {
 			return err
 		}
@@ -142,7 +142,7 @@ func (l *Layers) finish(at int, base string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	st, err := statAt(fd, "")
+	st, err := Stat(fd, "")
 	if err != nil {
 		return err
 	}

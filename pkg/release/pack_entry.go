@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/luna-hpc/luna/pkg/release/internal/beneath"
+	"github.com/luna-hpc/luna/pkg/beneath"
 )
 
 // entryReader reads the entries of a tree into one tar.
@@ -79,7 +79,7 @@ func (r *entryReader) entry(ctx context.Context, e *entry) error {
 			return gone(err)
 		}
 	}
-	if now, err := statAt(at, base); err != nil {
+	if now, err := Stat(at, base); err != nil {
 		return gone(err)
 	} else if now != e.stat {
 		return errChanged
@@ -139,8 +139,8 @@ func (r *entryReader) content(ctx context.Context, f io.Reader, size int64) erro
 	return nil
 }
 
-func unchanged(fd int, want fileStat) error {
-	now, err := statAt(fd, "")
+func unchanged(fd int, want State) error {
+	now, err := Stat(fd, "")
 	if err != nil {
 		return err
 	}

@@ -179,11 +179,11 @@ func (p *packer) keep(part *part, length int64) (err error) {
 }
 
 // finish makes the segments last, checks that the root stayed as it was, and writes the index.
-func (p *packer) finish(state fileStat) error {
+func (p *packer) finish(state State) error {
 	if err := p.syncNames(); err != nil {
 		return fmt.Errorf("store segments: %w", err)
 	}
-	if now, err := statAt(unix.AT_FDCWD, p.Tree+"/."); err != nil {
+	if now, err := Stat(unix.AT_FDCWD, p.Tree+"/."); err != nil {
 		return err
 	} else if now != state {
 		return fmt.Errorf("root directory: %w", errChanged)
@@ -221,7 +221,7 @@ func (p *packer) progress(n int64) {
 // rootOf reads the metadata of a tree's root directory.
 func rootOf(tree string) (Root, error) {
 	path := tree + "/."
-	st, err := statAt(unix.AT_FDCWD, path)
+	st, err := Stat(unix.AT_FDCWD, path)
 	if err != nil {
 		return Root{}, &os.PathError{Op: "stat", Path: tree, Err: err}
 	}

@@ -33,7 +33,7 @@ type imageSink struct {
 // WriteHeader begins the next entry.
 func (s *imageSink) WriteHeader(hdr *tar.Header) (err error) {
 	e := &s.entries[len(s.files)]
-	f := imageFile{Xattrs: xattrsOf(hdr)}
+	f := imageFile{Xattrs: Xattrs(hdr)}
 	switch {
 	case hdr.Typeflag == tar.TypeReg:
 		f.Place, err = s.Begin(fileOf(e, f.Xattrs), e.stat.Nlink > 1, hdr.Size)

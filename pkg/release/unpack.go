@@ -14,7 +14,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/luna-hpc/luna/pkg/release/internal/beneath"
+	"github.com/luna-hpc/luna/pkg/beneath"
 )
 
 // Unpacker makes the tree of a release below a root directory, one segment after the other or several at a time.

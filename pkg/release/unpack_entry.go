@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/luna-hpc/luna/pkg/release/internal/beneath"
+	"github.com/luna-hpc/luna/pkg/beneath"
 )
 
 // segmentWriter makes the entries of one segment.

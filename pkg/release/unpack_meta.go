@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/luna-hpc/luna/pkg/release/internal/beneath"
+	"github.com/luna-hpc/luna/pkg/beneath"
 )
 
 // setNode gives a symbolic link, device or fifo its owner, mode, attributes and times.
@@ -51,7 +51,7 @@ func finishDir(dir *beneath.Dir, hdr *tar.Header, refused map[string]int) error 
 
 // dirMeta returns what the entry of a directory says of it.
 func dirMeta(hdr *tar.Header) Root {
-	return Root{Mode: uint32(hdr.Mode) & 0o7777, UID: hdr.Uid, GID: hdr.Gid, Mtime: hdr.ModTime.UnixNano(), Xattrs: xattrsOf(hdr)}
+	return Root{Mode: uint32(hdr.Mode) & 0o7777, UID: hdr.Uid, GID: hdr.Gid, Mtime: hdr.ModTime.UnixNano(), Xattrs: Xattrs(hdr)}
 }
 
 func finishRoot(path string, root Root, refused map[string]int) error {
@@ -87,7 +87,7 @@ func setDir(fd int, meta Root, refused map[string]int) error {
 }
 
 func setXattrs(hdr *tar.Header, refused map[string]int, set func(string, []byte) error) error {
-	for name, value := range xattrsOf(hdr) {
+	for name, value := range Xattrs(hdr) {
 		if err := setXattr(name, value, refused, set); err != nil {
 			return err
 		}
@@ -136,7 +136,8 @@ var (
 	xattrName    = strings.NewReplacer("%25", "%", "%3D", "=")
 )
 
-func xattrsOf(hdr *tar.Header) map[string][]byte {
+// Xattrs returns the extended attributes that a header of a segment's tar holds.
+func Xattrs(hdr *tar.Header) map[string][]byte {
 	var attrs map[string][]byte
 	for key, value := range hdr.PAXRecords {
 		if keyword, ok := strings.CutPrefix(key, paxXattr); ok {

@@ -14,7 +14,7 @@ import (
 // entry is one name of the tree as the walk found it.
 type entry struct {
 	name string
-	stat fileStat
+	stat State
 	// target is the earlier name of the same file, for hard links.
 	target string
 	// blank files are packed without their content.
@@ -31,8 +31,8 @@ func contentOf(entries []entry) (n int64) {
 	return n
 }
 
-// fileStat is what tells one state of a file from another.
-type fileStat struct {
+// State is what tells one state of a file from another; times are nanoseconds since 1970.
+type State struct {
 	Mode         uint32
 	UID, GID     uint32
 	Nlink        uint32
@@ -43,19 +43,21 @@ type fileStat struct {
 	Mtime, Ctime int64
 }
 
-func (s fileStat) isDir() bool     { return s.Mode&unix.S_IFMT == unix.S_IFDIR }
-func (s fileStat) isRegular() bool { return s.Mode&unix.S_IFMT == unix.S_IFREG }
+func (s State) isDir() bool     { return s.Mode&unix.S_IFMT == unix.S_IFDIR }
+func (s State) isRegular() bool { return s.Mode&unix.S_IFMT == unix.S_IFREG }
 
-func statAt(at int, base string) (fileStat, error) {
+// Stat returns the state of base in the open directory at, or of what at itself is when base is empty. It follows no
+// link and triggers no mount.
+func Stat(at int, base string) (State, error) {
 	var st unix.Statx_t
 	flags := unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
 	if base == "" {
 		flags |= unix.AT_EMPTY_PATH
 	}
 	if err := unix.Statx(at, base, flags, unix.STATX_BASIC_STATS|unix.STATX_MNT_ID, &st); err != nil {
-		return fileStat{}, err
+		return State{}, err
 	}
-	return fileStat{
+	return State{
 		Mode: uint32(st.Mode), UID: st.Uid, GID: st.Gid, Nlink: st.Nlink,
 		Ino: st.Ino, Size: int64(st.Size), Mount: st.Mnt_id,
 		Dev:   unix.Mkdev(st.Dev_major, st.Dev_minor),
@@ -69,24 +71,24 @@ func nanoseconds(t unix.StatxTimestamp) int64 { return t.Sec*1e9 + int64(t.Nsec)
 // walker collects the entries of a tree, each directory before what is in it, names in byte order.
 type walker struct {
 	tree    string
-	root    fileStat
+	root    State
 	leave   leaveOut
 	entries []entry
 }
 
 // walk returns the state of the tree's root and its entries. It enters no other file system.
-func walk(ctx context.Context, tree string, exclude []string) (fileStat, []entry, error) {
+func walk(ctx context.Context, tree string, exclude []string) (State, []entry, error) {
 	leave, err := newLeaveOut(exclude)
 	if err != nil {
-		return fileStat{}, nil, err
+		return State{}, nil, err
 	}
 	fd, err := unix.Open(tree, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fileStat{}, nil, &os.PathError{Op: "open", Path: tree, Err: err}
+		return State{}, nil, &os.PathError{Op: "open", Path: tree, Err: err}
 	}
 	w := &walker{tree: tree, leave: leave}
-	if w.root, err = statAt(fd, ""); err != nil {
-		return fileStat{}, nil, errors.Join(&os.PathError{Op: "stat", Path: tree, Err: err}, unix.Close(fd))
+	if w.root, err = Stat(fd, ""); err != nil {
+		return State{}, nil, errors.Join(&os.PathError{Op: "stat", Path: tree, Err: err}, unix.Close(fd))
 	}
 	err = w.dir(ctx, fd, "")
 	return w.root, w.entries, err
@@ -116,7 +118,7 @@ func (w *walker) child(ctx context.Context, at int, name, base string) error {
 	if w.leave.drops(name) {
 		return nil
 	}
-	st, err := statAt(at, base)
+	st, err := Stat(at, base)
 	if err != nil {
 		return w.failed("stat", name, err)
 	}
