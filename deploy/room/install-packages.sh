@@ -4,8 +4,8 @@ set -euo pipefail
 
 packages=(
 	qemu-system-x86 qemu-utils ovmf ipxe ipxe-qemu
-	debootstrap zstd erofs-utils xz-utils cpio acl libcap2-bin kmod
-	iproute2 iputils-ping nftables openssh-client curl wget jq
+	debootstrap zstd xz-utils cpio acl libcap2-bin kmod
+	iproute2 iputils-ping nftables openssh-client openssh-server busybox curl wget jq
 	isc-dhcp-client udhcpc tftp-hpa dnsutils bind9-utils aria2 python3-libtorrent transmission-cli
 	umoci skopeo rsync attr e2fsprogs xfsprogs pigz squashfs-tools erofs-utils
 	openipmi ipmitool clustershell snmpd
@@ -39,7 +39,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
 apt-get -q install --yes --no-install-recommends "${missing[@]}"
 
-for pair in network-manager:NetworkManager snmpd:snmpd openipmi:openipmi; do
+for pair in network-manager:NetworkManager snmpd:snmpd openipmi:openipmi openssh-server:ssh; do
 	if [[ " ${missing[*]} " == *" ${pair%%:*} "* ]]; then
 		systemctl -q disable "${pair#*:}.service" 2>/dev/null || echo "install-packages: ${pair#*:} stays as it is"
 	fi

@@ -32,7 +32,8 @@ var needs = []need{
 	{user: "image-packer", folds: []string{subject.Inventory, subject.Images}, answers: true,
 		events: []string{subject.AllReleases, subject.Job("image-packer", "*")},
 		// What only another head can do is sent on to it.
-		commands: []string{subject.Commands("inventory"), subject.Commands("image-packer")}, writes: []string{subject.Files, subject.Inputs}},
+		// It asks for the host keys that nodes have told.
+		commands: []string{subject.Commands("inventory"), subject.Commands("image-packer"), subject.Command("bootscript", "hardware", "show")}, writes: []string{subject.Files, subject.Inputs}},
 	{user: "torrent-seeder", folds: []string{subject.Inventory, subject.Images}, reads: []string{subject.Files}, answers: true},
 	{user: "dhcp", folds: []string{subject.Inventory, subject.Seen}, events: []string{subject.AllLeases}, answers: true, writes: []string{subject.Inputs}},
 	{user: "dns", folds: []string{subject.Inventory}, answers: true},

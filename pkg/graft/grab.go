@@ -212,6 +212,12 @@ func (g Grab) makePlace() (string, error) {
 	return place, nil
 }
 
+// Interrupted tells whether there is something for Resume.
+func Interrupted(dir string) bool {
+	_, err := os.Lstat(placeOf(dir))
+	return err == nil
+}
+
 // Resume ends a Grab that was interrupted after all had come, and clears up after one that was interrupted before.
 // It says whether there was something to end.
 func Resume(dir string) (ended bool, err error) {

@@ -65,14 +65,14 @@ type planner struct {
 	haveOf  map[inode][]string  // all names
 	claimed map[inode]string    // first name wanted → which keeps the inode
 	kept    map[string]bool     // first names that stay as they are
-	same    func(want, have *Fact) (aspects []string)
+	all     bool
 }
 
 // NewPlan returns what makes the tree that have tells of like want: what want lacks goes when all is set, else what
 // it says must be gone.
 func NewPlan(want, have []*Fact, all bool) (*Plan, error) {
 	p := &planner{plan: &Plan{dirs: map[string]*Fact{}}, want: map[string]*Fact{}, have: map[string]*Fact{}, wantOf: map[string][]string{},
-		haveOf: map[inode][]string{}, claimed: map[inode]string{}, kept: map[string]bool{}}
+		haveOf: map[inode][]string{}, claimed: map[inode]string{}, kept: map[string]bool{}, all: all}
 	for _, f := range have {
 		p.have[f.Name()] = f
 		if !f.isDir() {
@@ -214,7 +214,10 @@ func (p *planner) keeps(f, have *Fact) bool {
 // link plans a further name of a file.
 func (p *planner) link(f, have *Fact) error {
 	target := f.Header.Linkname
-	if first := p.want[target]; first == nil || first.isDir() || first.isLink() || first.Gone {
+	first := p.want[target]
+	if first == nil && !p.all && p.have[target] != nil && !p.have[target].isDir() {
+		p.kept[target] = true // it is as it was in both releases
+	} else if first == nil || first.isDir() || first.isLink() || first.Gone {
 		return fmt.Errorf("%q is a link to %q, of which nothing is told", f.Name(), target)
 	}
 	s := Step{Kind: Create, Name: f.Name(), want: f, have: have, via: makeLink}

@@ -72,6 +72,7 @@ type fact struct {
 	xattrs  string
 	size    int64
 	content [sha256.Size]byte
+	header  *tar.Header
 }
 
 func (f fact) differs(g fact) (aspects []string) {
@@ -93,9 +94,9 @@ func (f fact) differs(g fact) (aspects []string) {
 // list returns what the segments of a release that another does not have hold, its links and its root.
 func list(ctx context.Context, payload string, m, other *Manifest) (map[string]fact, error) {
 	all := map[string]fact{".": {kind: tar.TypeDir, mode: int64(m.Root.Mode), owner: [2]int{m.Root.UID, m.Root.GID},
-		mtime: m.Root.Mtime, xattrs: joined(m.Root.Xattrs)}}
+		mtime: m.Root.Mtime, xattrs: joined(m.Root.Xattrs), header: headerOfRoot(m.Root)}}
 	for _, l := range m.Hardlinks {
-		all[l.Path] = fact{kind: tar.TypeLink, target: l.Target}
+		all[l.Path] = fact{kind: tar.TypeLink, target: l.Target, header: headerOfLink(l)}
 	}
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
@@ -138,7 +139,8 @@ func listSegment(ctx context.Context, path string) (map[string]fact, error) {
 		if err != nil {
 			return nil, err
 		}
-		if facts[strings.TrimSuffix(hdr.Name, "/")], err = factOf(hdr, tr); err != nil {
+		hdr.Name = strings.TrimSuffix(hdr.Name, "/")
+		if facts[hdr.Name], err = factOf(hdr, tr); err != nil {
 			return nil, err
 		}
 	}
@@ -147,9 +149,9 @@ func listSegment(ctx context.Context, path string) (map[string]fact, error) {
 
 func factOf(hdr *tar.Header, content io.Reader) (fact, error) {
 	f := fact{kind: hdr.Typeflag, target: hdr.Linkname, device: [2]int64{hdr.Devmajor, hdr.Devminor}, mode: hdr.Mode,
-		owner: [2]int{hdr.Uid, hdr.Gid}, mtime: hdr.ModTime.UnixNano(), xattrs: joined(Xattrs(hdr)), size: hdr.Size}
+		owner: [2]int{hdr.Uid, hdr.Gid}, mtime: hdr.ModTime.UnixNano(), xattrs: joined(Xattrs(hdr)), size: hdr.Size, header: hdr}
 	if hdr.Typeflag == tar.TypeLink {
-		return fact{kind: tar.TypeLink, target: hdr.Linkname}, nil
+		return fact{kind: tar.TypeLink, target: hdr.Linkname, header: hdr}, nil
 	}
 	sum := sha256.New()
 	_, err := io.Copy(sum, content)

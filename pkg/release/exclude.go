@@ -2,7 +2,9 @@ package release
 
 import (
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -59,3 +61,14 @@ func (l leaveOut) drops(name string) bool {
 
 // empties tells whether the directory is packed without what is in it.
 func (l leaveOut) empties(name string) bool { return pseudoDirs[name] }
+
+// IdentityFiles returns what Pack empties or leaves out because each machine makes it for itself, as path.Match patterns
+// with a leading slash.
+func IdentityFiles() []string {
+	all := slices.Sorted(maps.Keys(blankFiles))
+	all = append(all, identityFiles...)
+	for i := range all {
+		all[i] = "/" + all[i]
+	}
+	return all
+}

@@ -54,12 +54,16 @@ func sized(f func([]byte) (int, error)) ([]byte, error) {
 
 func addXattrs(hdr *tar.Header, list func([]byte) (int, error), get func(string, []byte) (int, error)) error {
 	attrs, err := readXattrs(list, get)
-	if err != nil || len(attrs) == 0 {
-		return err
+	setPAXXattrs(hdr, attrs)
+	return err
+}
+
+func setPAXXattrs(hdr *tar.Header, attrs map[string][]byte) {
+	if len(attrs) == 0 {
+		return
 	}
 	hdr.PAXRecords = make(map[string]string, len(attrs))
 	for name, value := range attrs {
 		hdr.PAXRecords[paxXattr+xattrKeyword.Replace(name)] = string(value)
 	}
-	return nil
 }

@@ -3,6 +3,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,6 +31,10 @@ Commands for people in the initrd:
   about                                  tell name, address, ssh key and hardware of this node
   reboot                                 start the machine again, with what was written on its disks
 
+Commands that a head starts on a running system, over ssh:
+  tree                                   tell what the system has, and send files of it
+  push                                   bring the system to another release
+
 As process 1, and as boot, it boots the node. As dig and nslookup it asks name servers.
 `
 
@@ -54,21 +59,35 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	if args[1] == "boot" {
 		return goBoot(ctx)
 	}
-	run, ok := commands[args[1]]
-	if !ok {
+	log := slog.New(console.NewHandler(slog.LevelInfo, errOut))
+	err := command(ctx, log, args, in, out)
+	if errors.Is(err, errUnknown) {
 		fmt.Fprint(errOut, usage)
 		return 2
-	}
-	log := slog.New(console.NewHandler(slog.LevelInfo, errOut))
-	t, err := newTool(log, in, out)
-	if err == nil {
-		err = run(t, ctx, args[2:])
 	}
 	if err != nil {
 		log.Error(args[1], "err", err)
 		return 1
 	}
 	return 0
+}
+
+var errUnknown = errors.New("there is no such command")
+
+// command runs one that is typed, or that a script or a head gives.
+func command(ctx context.Context, log *slog.Logger, args []string, in io.Reader, out io.Writer) error {
+	if run, ok := machine[args[1]]; ok {
+		return onMachine(ctx, run, args[2:], in, out)
+	}
+	run, ok := commands[args[1]]
+	if !ok {
+		return errUnknown
+	}
+	t, err := newTool(log, in, out)
+	if err != nil {
+		return err
+	}
+	return run(t, ctx, args[2:])
 }
 
 // commands are those of the install script and of people at a shell.

@@ -38,6 +38,7 @@ type room struct {
 	conn *bus.Conn
 	data string
 	tree string
+	cfg  imagepacker.Config
 	stop func() // ends the packer
 }
 
@@ -75,13 +76,21 @@ func TestFullDiskFailsAPackAndNothingElse(t *testing.T) {
 }
 
 func newRoom(t *testing.T, data string) *room {
+	t.Helper()
+	agent := filepath.Join(t.TempDir(), "agent")
+	must(t, os.WriteFile(agent, nil, 0o700))
+	return newRoomWith(t, data, imagepacker.Config{Agent: agent, Keep: 3})
+}
+
+func newRoomWith(t *testing.T, data string, cfg imagepacker.Config) *room {
+	t.Helper()
 	srv := natstest.StartDeployed(t)
-	r := &room{T: t, srv: srv, conn: srv.Connect(t, "operator"), data: data, tree: t.TempDir()}
+	r := &room{T: t, srv: srv, conn: srv.Connect(t, "operator"), data: data, tree: filepath.Join(t.TempDir(), "image"), cfg: cfg}
 	for _, f := range []string{"boot/vmlinuz-6.1", "boot/initrd.img-6.1", "lib/modules/6.1/modules.dep"} {
 		r.write(f, []byte(f))
 	}
 	r.grow("usr/share/old", 1)
-	image, err := wire.Marshal(&inventoryv1.Osimage{Id: "O", Name: "compute", Path: r.tree, Head: "head"})
+	image, err := wire.Marshal(&inventoryv1.Osimage{Id: "O", Name: "compute", Path: r.tree, Head: "head", GrabFilesystems: "/,/boot"})
 	must(t, err)
 	_, err = srv.Connect(t, "inventory").JS.Publish(r.within(), subject.Object("osimage", "O"), image)
 	must(t, err)
@@ -92,9 +101,7 @@ func newRoom(t *testing.T, data string) *room {
 // start runs the packer of a head until the test ends, or until the returned function is called.
 func (r *room) start(head, data string) (stop func()) {
 	r.Helper()
-	agent := filepath.Join(r.TempDir(), "agent")
-	must(r.T, os.WriteFile(agent, nil, 0o700))
-	task, err := imagepacker.New(imagepacker.Config{Agent: agent, Keep: 3}, run.Deps{Log: slog.New(slog.DiscardHandler),
+	task, err := imagepacker.New(r.cfg, run.Deps{Log: slog.New(slog.DiscardHandler),
 		Metrics: prometheus.NewRegistry(), Bus: r.srv.Connect(r.T, "image-packer"), Data: data, Head: head})
 	must(r.T, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -157,7 +164,7 @@ func (r *room) pack() *jobv1.Job {
 	return r.ended(rep.JobId)
 }
 
-// ended waits for the end of a job.
+// ended returns a job when it has ended.
 func (r *room) ended(id string) *jobv1.Job {
 	r.Helper()
 	ctx := r.within()

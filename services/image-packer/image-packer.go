@@ -15,6 +15,7 @@ import (
 	"github.com/luna-hpc/luna/services/image-packer/internal/bench"
 	"github.com/luna-hpc/luna/services/image-packer/internal/keep"
 	"github.com/luna-hpc/luna/services/image-packer/internal/pack"
+	"github.com/luna-hpc/luna/services/image-packer/internal/remote"
 	"github.com/luna-hpc/luna/services/image-packer/internal/yard"
 )
 
@@ -29,10 +30,21 @@ type Config struct {
 	Quick bool `yaml:"quick"`
 	// Keep is how many releases of an image are kept.
 	Keep int `yaml:"keep"`
+	// SSHKey is the file of the private key that running nodes let in; the usual ones in /root/.ssh when empty.
+	SSHKey string `yaml:"ssh_key"`
+	// KnownHosts are files of host keys, beside those that nodes have told.
+	KnownHosts []string `yaml:"known_hosts"`
+	// SSHPort is where nodes answer.
+	SSHPort int `yaml:"ssh_port"`
 }
 
+// sshHome is root's.
+const sshHome = "/root/.ssh"
+
 // Default returns the configuration of a service without a file.
-func Default() Config { return Config{Agent: "/usr/share/luna/luna-agent", Keep: 3} }
+func Default() Config {
+	return Config{Agent: "/usr/share/luna/luna-agent", Keep: 3, SSHPort: 22, KnownHosts: []string{sshHome + "/known_hosts", "/etc/ssh/ssh_known_hosts"}}
+}
 
 // New returns the service.
 func New(cfg Config, d run.Deps) (run.Task, error) {
@@ -59,7 +71,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log, catalog.Fold(catalog.Cluster, catalog.Osimage, catalog.Group, catalog.Node), keep.Fold())
+	state, err := projection.Open(filepath.Join(dir, "state.db"), d.Bus, d.Log, catalog.Fold(catalog.Cluster, catalog.Osimage, catalog.Network, catalog.Group, catalog.Node), keep.Fold())
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +88,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	b := &bench.Bench{
 		Conn: d.Bus, Log: d.Log, State: state, Out: out, Shelf: keep.NewShelf(state, out), Keep: cfg.Keep, Yard: half,
 		Packer: &pack.Packer{Payload: payload, Index: index, Work: work, Agent: agent, Quick: cfg.Quick, Files: files, Head: d.Head},
+		Access: remote.Access{Key: cfg.SSHKey, Home: sshHome, KnownHosts: cfg.KnownHosts, Port: cfg.SSHPort},
 	}
 	commands := bus.NewService(d.Bus, Name, "images packed into releases", append(b.Endpoints(), out.Endpoint(d.Head))...)
 	return run.NewGroup(Name, state, out, b, commands), nil

@@ -13,9 +13,6 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// later are verbs that this command line does not have yet.
-var later = map[string]bool{"osimage grab": true}
-
 var update = flag.Bool("update", false, "write FLAGS.md anew")
 
 // original is a line of the original's list of flags.
@@ -44,12 +41,6 @@ func originals(t *testing.T) []original {
 func TestFlagsOfTheOriginal(t *testing.T) {
 	for _, o := range originals(t) {
 		cmd := command(o)
-		if later[o.noun+" "+o.verb] {
-			if cmd != nil {
-				t.Errorf("%s %s is there: it is late no more", o.noun, o.verb)
-			}
-			continue
-		}
 		if cmd == nil {
 			t.Errorf("no %s %s", o.noun, o.verb)
 			continue
@@ -95,7 +86,7 @@ func meaning(o original) string {
 	cmd := command(o)
 	switch {
 	case cmd == nil:
-		return "is not there yet"
+		return "is not there"
 	case o.flag == "":
 		return cmd.Short
 	case o.flag[0] == '<':
@@ -149,7 +140,7 @@ func lookUp(cmd *cobra.Command, noun, verb, spelling string) *pflag.Flag {
 func TestRequiredFlagsAreNamed(t *testing.T) {
 	wanted := map[string][]original{}
 	for _, o := range originals(t) {
-		if o.required == "required" && !later[o.noun+" "+o.verb] {
+		if o.required == "required" {
 			wanted[o.noun+" "+o.verb] = append(wanted[o.noun+" "+o.verb], o)
 		}
 	}

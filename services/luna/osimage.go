@@ -38,7 +38,7 @@ func (a *app) osimageCommand() *cobra.Command {
 				{name: "kernmodules", short: "m", usage: "kernel `modules`, with commas; -x leaves x out"},
 				{name: "grab_filesystems", short: "f", usage: "file systems that grab reads, with commas"},
 			}}),
-		a.osimageImportCommand(), a.packCommand(), a.cloneCommand(), a.chrootCommand(), a.releasesCommand(), a.rollbackCommand(), a.diffCommand(), a.osimageSyncCommand(),
+		a.osimageImportCommand(), a.packCommand(), a.cloneCommand(), a.grabCommand(), a.pushCommand(), a.chrootCommand(), a.releasesCommand(), a.rollbackCommand(), a.diffCommand(), a.osimageSyncCommand(),
 		a.showing(catalog.Osimage, nil, part{"path", "p", "path"}, part{"kernver", "k", "kernver"}, part{"kernopts", "o", "kernopts"},
 			part{"grab_exclude_list", "e", "grab_exclude_list"}, part{"grab_filesystems", "f", "grab_filesystems"}), a.listing(catalog.Osimage), a.renaming(catalog.Osimage), a.deleting(catalog.Osimage))
 }

@@ -1013,6 +1013,202 @@ func (x *Difference) GetBytes() int64 {
 	return 0
 }
 
+// OsimageGrabRequest makes an image's directory like the system of a running host.
+type OsimageGrabRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Name of a node, or name or address of any host, with :PORT where ssh is not on its usual one.
+	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// Tells what would be done, and does nothing.
+	DryRun bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// Tells every name that is created, changed or deleted.
+	Verbose bool `protobuf:"varint,4,opt,name=verbose,proto3" json:"verbose,omitempty"`
+	// Takes a host key of which nothing is known.
+	AcceptHostKey bool `protobuf:"varint,5,opt,name=accept_host_key,json=acceptHostKey,proto3" json:"accept_host_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OsimageGrabRequest) Reset() {
+	*x = OsimageGrabRequest{}
+	mi := &file_imagepacker_v1_release_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OsimageGrabRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OsimageGrabRequest) ProtoMessage() {}
+
+func (x *OsimageGrabRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_imagepacker_v1_release_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OsimageGrabRequest.ProtoReflect.Descriptor instead.
+func (*OsimageGrabRequest) Descriptor() ([]byte, []int) {
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *OsimageGrabRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OsimageGrabRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *OsimageGrabRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *OsimageGrabRequest) GetVerbose() bool {
+	if x != nil {
+		return x.Verbose
+	}
+	return false
+}
+
+func (x *OsimageGrabRequest) GetAcceptHostKey() bool {
+	if x != nil {
+		return x.AcceptHostKey
+	}
+	return false
+}
+
+// OsimagePushRequest brings running nodes to a release of their image. Nodes by host lists, by group, or all that boot
+// the image.
+type OsimagePushRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Nodes []string               `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Group string                 `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	All   bool                   `protobuf:"varint,4,opt,name=all,proto3" json:"all,omitempty"`
+	// First digits of the release, the current one when empty.
+	Release string `protobuf:"bytes,5,opt,name=release,proto3" json:"release,omitempty"`
+	// First digits of the release that the nodes have, where they cannot tell.
+	From string `protobuf:"bytes,6,opt,name=from,proto3" json:"from,omitempty"`
+	// Tells what would be done, and does nothing.
+	DryRun bool `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// Nodes at once; 0 is 16.
+	Limit uint32 `protobuf:"varint,8,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Takes host keys of which nothing is known.
+	AcceptHostKey bool `protobuf:"varint,9,opt,name=accept_host_key,json=acceptHostKey,proto3" json:"accept_host_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OsimagePushRequest) Reset() {
+	*x = OsimagePushRequest{}
+	mi := &file_imagepacker_v1_release_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OsimagePushRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OsimagePushRequest) ProtoMessage() {}
+
+func (x *OsimagePushRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_imagepacker_v1_release_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OsimagePushRequest.ProtoReflect.Descriptor instead.
+func (*OsimagePushRequest) Descriptor() ([]byte, []int) {
+	return file_imagepacker_v1_release_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *OsimagePushRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OsimagePushRequest) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *OsimagePushRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *OsimagePushRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *OsimagePushRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *OsimagePushRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *OsimagePushRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *OsimagePushRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *OsimagePushRequest) GetAcceptHostKey() bool {
+	if x != nil {
+		return x.AcceptHostKey
+	}
+	return false
+}
+
 var File_imagepacker_v1_release_proto protoreflect.FileDescriptor
 
 const file_imagepacker_v1_release_proto_rawDesc = "" +
@@ -1095,7 +1291,23 @@ const file_imagepacker_v1_release_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n" +
 	"\aaspects\x18\x03 \x03(\tR\aaspects\x12\x14\n" +
-	"\x05bytes\x18\x04 \x01(\x03R\x05bytesB\xb8\x01\n" +
+	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\"\x97\x01\n" +
+	"\x12OsimageGrabRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\x12\x18\n" +
+	"\averbose\x18\x04 \x01(\bR\averbose\x12&\n" +
+	"\x0faccept_host_key\x18\x05 \x01(\bR\racceptHostKey\"\xeb\x01\n" +
+	"\x12OsimagePushRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05nodes\x18\x02 \x03(\tR\x05nodes\x12\x14\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\x12\x10\n" +
+	"\x03all\x18\x04 \x01(\bR\x03all\x12\x18\n" +
+	"\arelease\x18\x05 \x01(\tR\arelease\x12\x12\n" +
+	"\x04from\x18\x06 \x01(\tR\x04from\x12\x17\n" +
+	"\adry_run\x18\a \x01(\bR\x06dryRun\x12\x14\n" +
+	"\x05limit\x18\b \x01(\rR\x05limit\x12&\n" +
+	"\x0faccept_host_key\x18\t \x01(\bR\racceptHostKeyB\xb8\x01\n" +
 	"\x12com.imagepacker.v1B\fReleaseProtoP\x01Z;github.com/luna-hpc/luna/proto/imagepacker/v1;imagepackerv1\xa2\x02\x03IXX\xaa\x02\x0eImagepacker.V1\xca\x02\x0eImagepacker\\V1\xe2\x02\x1aImagepacker\\V1\\GPBMetadata\xea\x02\x0fImagepacker::V1b\x06proto3"
 
 var (
@@ -1110,7 +1322,7 @@ func file_imagepacker_v1_release_proto_rawDescGZIP() []byte {
 	return file_imagepacker_v1_release_proto_rawDescData
 }
 
-var file_imagepacker_v1_release_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_imagepacker_v1_release_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_imagepacker_v1_release_proto_goTypes = []any{
 	(*Releases)(nil),             // 0: imagepacker.v1.Releases
 	(*Release)(nil),              // 1: imagepacker.v1.Release
@@ -1125,6 +1337,8 @@ var file_imagepacker_v1_release_proto_goTypes = []any{
 	(*DiffRequest)(nil),          // 10: imagepacker.v1.DiffRequest
 	(*DiffReply)(nil),            // 11: imagepacker.v1.DiffReply
 	(*Difference)(nil),           // 12: imagepacker.v1.Difference
+	(*OsimageGrabRequest)(nil),   // 13: imagepacker.v1.OsimageGrabRequest
+	(*OsimagePushRequest)(nil),   // 14: imagepacker.v1.OsimagePushRequest
 }
 var file_imagepacker_v1_release_proto_depIdxs = []int32{
 	1,  // 0: imagepacker.v1.Releases.releases:type_name -> imagepacker.v1.Release
@@ -1149,7 +1363,7 @@ func file_imagepacker_v1_release_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_imagepacker_v1_release_proto_rawDesc), len(file_imagepacker_v1_release_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

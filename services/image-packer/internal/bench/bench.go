@@ -13,6 +13,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/fault"
+	"github.com/luna-hpc/luna/pkg/graft"
 	"github.com/luna-hpc/luna/pkg/imagelock"
 	"github.com/luna-hpc/luna/pkg/job"
 	"github.com/luna-hpc/luna/pkg/outbox"
@@ -24,6 +25,7 @@ import (
 	jobv1 "github.com/luna-hpc/luna/proto/job/v1"
 	"github.com/luna-hpc/luna/services/image-packer/internal/keep"
 	"github.com/luna-hpc/luna/services/image-packer/internal/pack"
+	"github.com/luna-hpc/luna/services/image-packer/internal/remote"
 	"github.com/luna-hpc/luna/services/image-packer/internal/yard"
 )
 
@@ -36,6 +38,8 @@ type Bench struct {
 	Shelf  *keep.Shelf
 	Packer *pack.Packer
 	Yard   *yard.Yard
+	// Access is how running machines are reached.
+	Access remote.Access
 	// Keep is how many releases of an image are kept.
 	Keep int
 
@@ -60,6 +64,7 @@ func Applied(state *projection.State) func(context.Context, string, uint64) erro
 func (b *Bench) Run(ctx context.Context) error {
 	b.mu.Lock()
 	b.ctx = ctx
+	b.jobs.Go(func() { b.resume(ctx) })
 	b.mu.Unlock()
 	<-ctx.Done()
 	b.mu.Lock()
@@ -83,7 +88,13 @@ func (b *Bench) startIn(image *inventoryv1.Osimage, makes, title string, do func
 		if errors.Is(err, imagelock.ErrBusy) {
 			err = fault.Conflictf("osimage %s: %w", image.Name, err)
 		}
-		return l, err
+		if err != nil {
+			return nil, err
+		}
+		if _, err := graft.Resume(image.Path); err != nil {
+			return nil, errors.Join(fault.Conflictf("osimage %s: a grab was interrupted, and cannot be ended: %w", image.Name, err), l.Unlock())
+		}
+		return l, nil
 	}
 	return b.start(title, lock, do, image.Path, makes)
 }

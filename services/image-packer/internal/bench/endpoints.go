@@ -24,6 +24,8 @@ func (b *Bench) Endpoints() []bus.Endpoint {
 		bus.Handle("osimage", "import", b.imports).On(b.Packer.Head),
 		onItsHead(b, "osimage", "clone", b.clone, &jobv1.JobReply{}),
 		onItsHead(b, "osimage", "pack", b.pack, &jobv1.JobReply{}),
+		onItsHead(b, "osimage", "grab", b.grab, &jobv1.JobReply{}),
+		onItsHead(b, "osimage", "push", b.push, &jobv1.JobReply{}),
 		onItsHead(b, "release", "rollback", b.rollback, &imagepackerv1.ReleasesReply{}),
 		onItsHead(b, "release", "diff", b.diff, &imagepackerv1.DiffReply{}),
 		bus.Handle("release", "list", b.releases),

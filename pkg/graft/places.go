@@ -1,0 +1,203 @@
+package graft
+
+import (
+	"archive/tar"
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/luna-hpc/luna/pkg/beneath"
+	"github.com/luna-hpc/luna/pkg/release"
+)
+
+// stay is the folder, at the top of each file system, in which what comes waits.
+const stay = ".luna-push"
+
+// onDisk are the file systems that an installation puts a system on. What else is mounted, from the network or by the
+// kernel, is not the release's.
+var onDisk = []string{"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "jfs"}
+
+// places are the file systems that a running system lies on.
+type places struct {
+	root string
+	dir  *beneath.Dir
+	home uint64            // the root's mount
+	tops map[uint64]string // mount → where it is mounted, relative to the root
+	made map[uint64]string
+}
+
+func newPlaces(root string) (*places, error) {
+	st, err := release.Stat(unix.AT_FDCWD, root+"/.")
+	if err != nil {
+		return nil, &os.PathError{Op: "stat", Path: root, Err: err}
+	}
+	p := &places{root: root, home: st.Mount, tops: map[uint64]string{st.Mount: "."}, made: map[uint64]string{}}
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		p.mounted(lines.Text())
+	}
+	p.dir, err = beneath.Open(root)
+	return p, err
+}
+
+// mounted reads a line of mountinfo, proc(5): id, parent, device, root, place, options, optional words, a hyphen, type.
+func (p *places) mounted(line string) {
+	words := strings.Fields(line)
+	hyphen := slices.Index(words, "-")
+	if hyphen < 6 || len(words) < hyphen+2 || !slices.Contains(onDisk, words[hyphen+1]) {
+		return
+	}
+	if slices.Contains(strings.Split(words[5], ","), "ro") {
+		return
+	}
+	id, err := strconv.ParseUint(words[0], 10, 64)
+	at, below := strings.CutPrefix(unescape(words[4]), strings.TrimSuffix(p.root, "/")+"/")
+	if err == nil && below && at != "" {
+		p.tops[id] = at
+	}
+}
+
+// unescape reads octal escapes of mountinfo.
+func unescape(text string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(text)
+}
+
+// of returns the mount that a name lies on; an error when that is not the system's.
+func (p *places) of(name string) (uint64, error) {
+	for dir := parent(name); name != "."; dir = parent(dir) {
+		at, base := unix.AT_FDCWD, p.root+"/."
+		if dir != "." {
+			var err error
+			if at, base, err = p.dir.Parent(dir, false); vanished(err) {
+				continue
+			} else if err != nil {
+				return 0, err
+			}
+		}
+		st, err := release.Stat(at, base)
+		if vanished(err) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		if p.tops[st.Mount] == "" {
+			return 0, fmt.Errorf("%s lies where something else is mounted", name)
+		}
+		return st.Mount, nil
+	}
+	return p.home, nil
+}
+
+// make returns the folder for what is moved to a name; the first time it is made, or emptied.
+func (p *places) make(name string) (string, error) {
+	id, err := p.of(name)
+	if err != nil || p.made[id] != "" {
+		return p.made[id], err
+	}
+	folder := filepath.Join(p.root, p.tops[id], stay)
+	if err := os.RemoveAll(folder); err != nil {
+		return "", err
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return "", err
+	}
+	p.made[id] = folder
+	return folder, nil
+}
+
+// clear removes the folders; the directories that they lay in get their times back.
+func (p *places) clear() error {
+	err := p.dir.Close()
+	for _, folder := range p.made {
+		st, failed := release.Stat(unix.AT_FDCWD, path.Dir(folder))
+		err = errors.Join(err, failed, os.RemoveAll(folder))
+		if failed == nil {
+			ts := unix.NsecToTimespec(st.Mtime)
+			err = errors.Join(err, unix.UtimesNanoAt(unix.AT_FDCWD, path.Dir(folder), []unix.Timespec{{Nsec: unix.UTIME_OMIT}, ts}, 0))
+		}
+	}
+	return err
+}
+
+// have tells what there is under the names that are wanted, and of the files that links are wanted to.
+func (v Live) have(want []*Fact) (have []*Fact, err error) {
+	dir, err := beneath.Open(v.Root)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	names := map[string]bool{}
+	for _, f := range want {
+		names[f.Name()] = true
+		if f.isLink() {
+			names[f.Header.Linkname] = true
+		}
+	}
+	all := make([]string, 0, len(names))
+	for name := range names {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	for _, name := range all {
+		f, err := describe(v.Root, dir, name)
+		if err != nil {
+			return nil, err
+		}
+		if f != nil {
+			have = append(have, f)
+		}
+	}
+	return have, v.ownBelow(want, have)
+}
+
+// ownBelow is an error when something that is no directory shall take the place of one in which the system has files
+// that no release knows.
+func (v Live) ownBelow(want, have []*Fact) error {
+	wanted := map[string]*Fact{}
+	for _, f := range want {
+		wanted[f.Name()] = f
+	}
+	for _, f := range have {
+		w := wanted[f.Name()]
+		if !f.isDir() || w == nil || w.Gone || w.isDir() {
+			continue
+		}
+		err := filepath.WalkDir(filepath.Join(v.Root, f.Name()), func(p string, _ os.DirEntry, err error) error {
+			name, failed := filepath.Rel(v.Root, p)
+			if err = errors.Join(err, failed); err != nil || name == f.Name() {
+				return err
+			}
+			if x := wanted[name]; x == nil || !x.Gone {
+				return fmt.Errorf("%s shall be a %s, and is a directory in which this system has %s", f.Name(), kindName(w), name)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func kindName(f *Fact) string {
+	switch f.Header.Typeflag {
+	case tar.TypeReg, tar.TypeLink:
+		return "file"
+	case tar.TypeSymlink:
+		return "symbolic link"
+	}
+	return "device"
+}

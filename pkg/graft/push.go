@@ -1,0 +1,237 @@
+package graft
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/luna-hpc/luna/pkg/release"
+)
+
+// System is what a running system tells of itself.
+type System struct {
+	// Release is the manifest's digest of the release that it has; empty when that is not known.
+	Release string `json:"release"`
+	// Kernel is the version of the kernel that runs.
+	Kernel string `json:"kernel"`
+}
+
+// Order is what a running system is to become.
+type Order struct {
+	// Release is the digest of the release's manifest.
+	Release string `json:"release"`
+	// Exclude are lines as for ParsePatterns: what they leave out stays as it is.
+	Exclude string `json:"exclude"`
+	// DryRun changes nothing.
+	DryRun bool `json:"dry_run"`
+}
+
+// Report is what a running system has done, or would do.
+type Report struct {
+	Created int   `json:"created"`
+	Changed int   `json:"changed"`
+	Deleted int   `json:"deleted"`
+	Bytes   int64 `json:"bytes"`
+	// Lines are the names, as of Step.Line, in a dry run.
+	Lines []string `json:"lines,omitempty"`
+	// Kept are names that stay though the release has them otherwise: they lie where something foreign is mounted.
+	Kept []string `json:"kept,omitempty"`
+	// Refused are attributes that the file system does not know.
+	Refused map[string]int `json:"refused,omitempty"`
+}
+
+// Push brings a running system to a release.
+type Push struct {
+	Order Order
+	// Changes returns what the release has otherwise than the one that the system has.
+	Changes func(has System) ([]release.Changed, error)
+	// Content opens the files of the changes: a zstd-compressed tar, as release.Extract writes it.
+	Content func() (io.ReadCloser, error)
+}
+
+// Run speaks with a system that Receive speaks for.
+func (p Push) Run(l *Line) (has System, r Report, err error) {
+	if err := l.greeted(); err != nil {
+		return has, r, err
+	}
+	if err := l.receive(func(in io.Reader) error { return json.NewDecoder(in).Decode(&has) }); err != nil {
+		return has, r, err
+	}
+	changes, err := p.Changes(has)
+	if err != nil {
+		_ = l.send(func(io.Writer) error { return errRefused }) // it ends, however it hears of it
+		return has, r, err
+	}
+	if err := l.send(func(w io.Writer) error { return json.NewEncoder(w).Encode(p.Order) }); err != nil {
+		return has, r, err
+	}
+	if err := l.send(func(w io.Writer) error { return tellChanges(changes, w) }); err != nil {
+		return has, r, err
+	}
+	if err := l.receive(func(in io.Reader) error { return json.NewDecoder(in).Decode(&r) }); err != nil {
+		return has, r, err
+	}
+	if p.Order.DryRun {
+		return has, r, nil
+	}
+	var sent error
+	if r.Bytes > 0 {
+		sent = l.send(p.content)
+	}
+	err = l.receive(func(in io.Reader) error { return json.NewDecoder(in).Decode(&r) })
+	if told := (errTold{}); sent != nil && !errors.As(err, &told) {
+		err = sent // else it says why it listened no longer
+	}
+	return has, r, err
+}
+
+var errRefused = errors.New("the head does not go on")
+
+func (p Push) content(w io.Writer) error {
+	f, err := p.Content()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return err
+}
+
+func tellChanges(changes []release.Changed, w io.Writer) error {
+	list, err := NewListing(w)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if err := list.Add(&Fact{Header: c.Header, Gone: c.Gone}); err != nil {
+			return err
+		}
+	}
+	return list.Close()
+}
+
+// maxLines is how many names a Report lists.
+const maxLines = 200
+
+// Live is a running system's tree.
+type Live struct {
+	Root string
+	// Told is what the system tells of itself.
+	Told System
+	// Done is called with the release that the tree has now.
+	Done func(release string) error
+}
+
+// Receive does what a Push orders. Until all has come the tree stays as it was; then each file is replaced in one step.
+func (v Live) Receive(ctx context.Context, l *Line) error {
+	if err := l.greet(); err != nil {
+		return err
+	}
+	if err := l.send(func(w io.Writer) error { return json.NewEncoder(w).Encode(v.Told) }); err != nil {
+		return err
+	}
+	var o Order
+	if err := l.receive(func(r io.Reader) error { return json.NewDecoder(r).Decode(&o) }); err != nil {
+		return err
+	}
+	var want []*Fact
+	if err := l.receive(func(r io.Reader) (err error) { want, err = ReadListing(r); return err }); err != nil {
+		return err
+	}
+	places, err := newPlaces(v.Root)
+	if err != nil {
+		return err
+	}
+	plan, r, err := v.plan(want, o, places)
+	sent := l.send(func(w io.Writer) error {
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(w).Encode(r)
+	})
+	if sent != nil || o.DryRun {
+		return sent
+	}
+	return l.send(func(w io.Writer) error {
+		err := v.apply(ctx, l, plan, &r, places)
+		if err == nil {
+			err = v.Done(o.Release)
+		}
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(w).Encode(r)
+	})
+}
+
+// plan compares what is wanted with what there is.
+func (v Live) plan(want []*Fact, o Order, places *places) (*Plan, Report, error) {
+	var r Report
+	exclude, err := ParsePatterns(o.Exclude)
+	if err != nil {
+		return nil, r, err
+	}
+	var mine []*Fact
+	for _, f := range want {
+		if exclude.Covers(f.Name(), f.isDir()) {
+			continue
+		}
+		if _, err := places.of(f.Name()); err != nil {
+			if r.Kept = append(r.Kept, f.Name()); len(r.Kept) > maxLines {
+				r.Kept = r.Kept[:maxLines]
+			}
+			continue
+		}
+		mine = append(mine, f)
+	}
+	have, err := v.have(mine)
+	if err != nil {
+		return nil, r, err
+	}
+	plan, err := NewPlan(mine, have, false)
+	if err != nil {
+		return nil, r, err
+	}
+	r.Created, r.Changed, r.Deleted, r.Bytes = plan.Created, plan.Changed, plan.Deleted, plan.Bytes
+	for i, s := range plan.Steps {
+		if !o.DryRun || s.Kind == "" {
+			continue
+		}
+		if len(r.Lines) == maxLines {
+			r.Lines = append(r.Lines, fmt.Sprintf("and %d more", len(plan.Steps)-i))
+			break
+		}
+		r.Lines = append(r.Lines, s.Line())
+	}
+	return plan, r, nil
+}
+
+// apply brings the plan into the tree.
+func (v Live) apply(ctx context.Context, l *Line, plan *Plan, r *Report, places *places) (err error) {
+	defer func() { err = errors.Join(err, places.clear()) }()
+	n := newGraft(v.Root, plan, places.make)
+	defer func() { err = errors.Join(err, n.Close()) }()
+	if err := n.own(ctx); err != nil {
+		return err
+	}
+	if plan.Bytes > 0 {
+		err := l.receive(func(in io.Reader) error {
+			_, err := n.receiveContents(ctx, in, func(int64) {})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	acts, err := n.acts()
+	if err != nil {
+		return err
+	}
+	if n.refused, err = commit(v.Root, acts); err != nil {
+		return fmt.Errorf("the system is half-way, push again: %w", err)
+	}
+	r.Refused = n.Refused()
+	return nil
+}
