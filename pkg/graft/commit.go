@@ -123,14 +123,18 @@ func (c committer) link(at int, base string, a act) error {
 
 // describe tells what there is under a name; nil when there is nothing.
 func describe(root string, dir *beneath.Dir, name string) (*Fact, error) {
-	at, base := unix.AT_FDCWD, root+"/."
+	var err error
+	at, base := -1, "."
 	if name != "." {
-		var err error
-		if at, base, err = dir.Parent(name, false); vanished(err) {
-			return nil, nil
-		} else if err != nil {
-			return nil, err
-		}
+		at, base, err = dir.Parent(name, false)
+	} else if at, err = unix.Open(root+"/.", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
+		defer unix.Close(at)
+	}
+	if vanished(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
 	st, err := release.Stat(at, base)
 	if vanished(err) {
