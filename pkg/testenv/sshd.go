@@ -17,9 +17,9 @@ type SSHD struct {
 	Port                  int
 }
 
-// inTree runs what a client asks for in a chroot of $T, in which /proc is mounted for that one call.
+// inTree runs what a client asks for in a chroot of $T, in which /proc and /dev are mounted for that one call.
 const inTree = `#!/bin/sh
-T='%s' exec unshare --mount sh -c 'mount -t proc proc "$T/proc" && exec chroot "$T" /bin/sh -c "$SSH_ORIGINAL_COMMAND"'
+T='%s' exec unshare --mount sh -c 'mount -t proc proc "$T/proc" && mount --rbind /dev "$T/dev" && exec chroot "$T" /bin/sh -c "$SSH_ORIGINAL_COMMAND"'
 `
 
 // StartSSHD starts a sshd until the test ends. The tree gets a busybox, as its only programs.
@@ -27,7 +27,7 @@ func StartSSHD(t testing.TB, tree string) *SSHD {
 	t.Helper()
 	Root(t)
 	server, dir := Program(t, "sshd"), t.TempDir()
-	Shell(t, `set -eu; mkdir -p /run/sshd "$2/bin" "$2/proc" "$2/run"; chmod 0700 "$1"
+	Shell(t, `set -eu; mkdir -p /run/sshd "$2/bin" "$2/proc" "$2/run" "$2/dev"; chmod 0700 "$1"
 for f in "$3" $(ldd "$3" | grep -o '/[^ ]*'); do mkdir -p "$2$(dirname "$f")"; cp -L "$f" "$2$f"; done; [ "$3" -ef "$2/bin/busybox" ] || cp "$3" "$2/bin/busybox"; for p in sh mktemp cat chmod rm uname; do ln -sf busybox "$2/bin/$p"; done
 for k in host client; do ssh-keygen -q -t ed25519 -N '' -C '' -f "$1/$k"; done`, dir, tree, Program(t, "busybox"))
 	s := &SSHD{Host: "127.0.0.1", Port: freePort(t), Key: filepath.Join(dir, "client"), KnownHosts: filepath.Join(dir, "known_hosts")}

@@ -47,7 +47,7 @@ func (r *room) grab(sshd *testenv.SSHD, change func(*imagepackerv1.OsimageGrabRe
 }
 
 // leftInImage is what a grab of testenv.Tree does not bring: private, made by a running system, or not asked for.
-var leftInImage = []string{"/proc", "/sys/*", "/dev/*", "/run", "/tmp/*", "/etc/ssh/ssh_host_*", "/etc/machine-id", "/var/log/messages"}
+var leftInImage = []string{"/proc", "/sys/*", "/dev", "/run", "/tmp/*", "/etc/ssh/ssh_host_*", "/etc/machine-id", "/var/log/messages"}
 
 // differences asks rsync in what the image is not as the host.
 func (r *room) differences(host string) string {

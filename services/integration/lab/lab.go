@@ -73,7 +73,7 @@ func (l *Lab) StartHead(ctx context.Context) error {
 	defer log.Close() // the child has its own
 	conf := filepath.Join(l.opt.Dir, "head.yaml")
 	loaders := filepath.Join(l.opt.Bin, "..", "deploy", "loaders")
-	if err := os.WriteFile(conf, []byte("service:\n  image_packer:\n    quick: true\n  bootscript:\n    loaders: ["+loaders+", /usr/lib/ipxe]\n"), 0o644); err != nil {
+	if err := os.WriteFile(conf, []byte("service:\n  image_packer:\n    quick: true\n    ssh_key: "+l.Image.Key+"\n  bootscript:\n    loaders: ["+loaders+", /usr/lib/ipxe]\n"), 0o644); err != nil {
 		return err
 	}
 	l.head = l.Command(context.WithoutCancel(ctx), filepath.Join(l.opt.Bin, "luna-head"), "--config", conf, "--data", l.Data(), "--head", "head", "--log-level", "debug")

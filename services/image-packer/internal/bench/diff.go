@@ -124,10 +124,14 @@ func (b *Bench) kept(name, digits string, which func(*imagepackerv1.Releases, st
 	if err != nil {
 		return kept{}, err
 	}
+	m, err := b.readManifest(r)
+	return kept{r, m}, err
+}
+
+func (b *Bench) readManifest(r *imagepackerv1.Release) (*release.Manifest, error) {
 	data, err := os.ReadFile(b.Packer.Files.Path(release.Digest(r.Manifest)))
 	if err != nil {
-		return kept{}, fmt.Errorf("read manifest: %w", err)
+		return nil, fmt.Errorf("read manifest: %w", err)
 	}
-	m, err := release.ParseManifest(data)
-	return kept{r, m}, err
+	return release.ParseManifest(data)
 }

@@ -197,15 +197,15 @@ func (p *pusher) delta(ctx context.Context, has graft.System) (*delta, error) {
 
 // make compares two releases and writes the files that changed into one.
 func (p *pusher) make(ctx context.Context, from string, d *delta) (err error) {
-	old, err := p.bench.kept(p.image.Name, from, choose)
-	if fault.KindOf(err) == fault.NotFound {
-		return fault.Conflictf("not done: it has release %s, which is kept no more: boot it anew", from)
+	if from == p.to.Manifest {
+		return nil
 	}
-	if err != nil || old.Manifest == p.to.Manifest {
+	old, err := p.bench.manifest(from)
+	if err != nil {
 		return err
 	}
 	payload := p.bench.Packer.Payload
-	if d.changes, err = release.Changes(ctx, payload, old.manifest, p.to.manifest); err != nil {
+	if d.changes, err = release.Changes(ctx, payload, old, p.to.manifest); err != nil {
 		return err
 	}
 	wanted := map[string]bool{}
@@ -217,7 +217,23 @@ func (p *pusher) make(ctx context.Context, from string, d *delta) (err error) {
 		return err
 	}
 	d.file = f.Name()
-	return errors.Join(release.Extract(ctx, payload, p.to.manifest, old.manifest, wanted, f), f.Close())
+	return errors.Join(release.Extract(ctx, payload, p.to.manifest, old, wanted, f), f.Close())
+}
+
+// manifest reads the manifest of a release that some image of this head has: a node may have had another image.
+func (b *Bench) manifest(digest string) (*release.Manifest, error) {
+	all, err := b.Shelf.All()
+	if err != nil {
+		return nil, err
+	}
+	for _, rs := range all {
+		for _, r := range rs.Releases {
+			if r.Manifest == digest && r.Head == b.Packer.Head {
+				return b.readManifest(r)
+			}
+		}
+	}
+	return nil, fault.Conflictf("not done: it has release %s, which this head does not keep: boot it anew", digest)
 }
 
 // clear removes the files of all deltas.
