@@ -12,7 +12,6 @@ import (
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/projection"
 	"github.com/luna-hpc/luna/pkg/subject"
-	"github.com/luna-hpc/luna/pkg/wire"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 )
 
@@ -42,9 +41,12 @@ func Fold() projection.Fold {
 }
 
 func applyRecord(tx *projection.Tx, id string, ev projection.Event) error {
-	c := &inventoryv1.Change{}
-	if ev.Deleted() || wire.Event(ev.Data, c) != nil {
+	if ev.Deleted() {
 		return nil
+	}
+	c, err := decode(ev.Data)
+	if err != nil {
+		return nil //nolint:nilerr // a message that is no record is no reason to stop following
 	}
 	old, err := Record(tx, id)
 	if err != nil {
