@@ -20,7 +20,7 @@ BENCH ?=
 # MACHINES are tests of whole machines that take long, of make test-machines.
 MACHINES = GrabAndPush|InstalledOnDisks|Drivers|NetworkManagers|Controllers|BringTheNetworkUp|DiscoveryBySwitchPort|SELinuxImage|Roots
 
-.PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads test-machines soak demo bench-inventory bench-pack clean
+.PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads test-machines soak demo bench-packages bench-inventory bench-net clean
 
 all: build
 
@@ -29,6 +29,9 @@ setup: packages tools
 
 packages:
 	deploy/room/install-packages.sh
+
+bench-packages:
+	deploy/room/install-packages.sh bench
 
 tools: $(TOOLS)/buf
 
@@ -80,7 +83,7 @@ test-unit: packages
 	go test -race -tags '$(TAGS)' -timeout 15m -parallel 6 -skip '$(MACHINES)' $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v /services/integration | grep -vE '($(AS_BUILT))$$') && \
 	$(STATIC) go test -tags '$(TAGS)' -timeout 15m $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -E '($(AS_BUILT))$$')
 
-test-room: build
+test-room: build bench-packages
 	go test -race -tags '$(TAGS)' -timeout 60m -p 1 -count 1 -skip 'AnyHead|$(MACHINES)' $(TEST) ./services/integration/...
 
 ## test-heads: three heads, of which one is switched off at a time
@@ -103,10 +106,9 @@ demo: packages build
 bench-inventory: packages build
 	go run -tags '$(TAGS)' ./services/cmd/luna-bench inventory $(BENCH)
 
-## bench-pack: packing and unpacking beside tar, pigz, zstd, mksquashfs and mkfs.erofs; BENCH='-size 100' chooses
-bench-pack: packages
-	go build -tags '$(TAGS)' -o bin/luna-bench ./services/cmd/luna-bench
-	bin/luna-bench pack $(BENCH)
+## bench-net: DHCP exchanges, DNS answers and boot scripts a second, beside Kea, BIND and nginx; BENCH='-only DNS' chooses
+bench-net: bench-packages build
+	go run -tags '$(TAGS)' ./services/cmd/luna-bench net $(BENCH)
 
 clean:
 	rm -rf bin deploy/loaders .tools

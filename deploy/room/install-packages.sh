@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs the Debian packages that the virtual room and its tests need; silent when all are there.
+# Installs the Debian packages that the virtual room and its tests need, and with the argument "bench"
+# also those that benchmarks compare with; silent when all are there.
 set -euo pipefail
 
 packages=(
@@ -12,6 +13,11 @@ packages=(
 	docker.io docker-compose shellcheck bash-completion zsh
 	ifupdown netplan.io network-manager systemd dbus udev user-mode-linux
 )
+case "${1-}" in
+"") ;;
+bench) packages+=(kea-dhcp4-server kea-admin bind9 dnsperf nginx wrk udpcast) ;;
+*) echo "install-packages: $1: say nothing, or bench" >&2; exit 2 ;;
+esac
 
 # installed prints the packages of the list that are completely installed.
 installed() {
@@ -39,7 +45,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
 apt-get -q install --yes --no-install-recommends "${missing[@]}"
 
-for pair in network-manager:NetworkManager snmpd:snmpd openipmi:openipmi openssh-server:ssh; do
+for pair in network-manager:NetworkManager snmpd:snmpd openipmi:openipmi kea-dhcp4-server:kea-dhcp4-server bind9:named nginx:nginx; do
 	if [[ " ${missing[*]} " == *" ${pair%%:*} "* ]]; then
 		systemctl -q disable "${pair#*:}.service" 2>/dev/null || echo "install-packages: ${pair#*:} stays as it is"
 	fi

@@ -19,17 +19,11 @@ func TestEveryFigureIsMeasured(t *testing.T) {
 	for _, name := range []string{"dig", "curl", "dhclient"} {
 		testenv.Program(t, name)
 	}
-	bin, err := filepath.Abs("../../../bin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(bin, "luna-inventory")); err != nil {
-		testenv.Lacks(t, "run make build: ", err)
-	}
+	bin := built(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var out, log bytes.Buffer
-	err = bench.Inventory(ctx, bench.Options{Sizes: []int{3, 6}, Groups: 2, Versions: 3, Changes: 2, Repeats: 1,
+	err := bench.Inventory(ctx, bench.Options{Sizes: []int{3, 6}, Groups: 2, Versions: 3, Changes: 2, Repeats: 1,
 		Bin: bin, Deploy: filepath.Join(bin, "..", "deploy"), Out: &out, Log: &log})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log.String())
@@ -48,4 +42,17 @@ func TestEveryFigureIsMeasured(t *testing.T) {
 			t.Errorf("%q is not measured with both numbers of nodes: %s", figure, line)
 		}
 	}
+}
+
+// built is the directory of Luna's programs.
+func built(t *testing.T) string {
+	t.Helper()
+	bin, err := filepath.Abs("../../../bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(bin, "luna-inventory")); err != nil {
+		testenv.Lacks(t, "run make build: ", err)
+	}
+	return bin
 }

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -103,20 +102,11 @@ func (p *probes) offer(ctx context.Context, address string) error {
 // script asks what the machine shall boot.
 func (p *probes) script(ctx context.Context, word string) error {
 	query := url.Values{"step": {"discovery"}, "hwdata": {"PC|" + p.mac.String()}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+headAddress+":7050/luna?"+query.Encode(), nil)
+	text, err := p.get(ctx, "/luna?"+query.Encode())
 	if err != nil {
 		return err
 	}
-	rep, err := p.web.Do(req)
-	if err != nil {
-		return err
-	}
-	defer rep.Body.Close()
-	text, err := io.ReadAll(rep.Body)
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(" "+string(text)+" ", word) {
+	if !strings.Contains(" "+text+" ", word) {
 		return fmt.Errorf("the script of %s has no %q: %s", p.mac, word, text)
 	}
 	return nil

@@ -110,15 +110,20 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.0f", d.Seconds()*1000)
 }
 
-// machine tells where the figures are from.
+// machine tells where the figures are from, and how.
 func (t *table) machine() string {
+	return machine(t.load) + fmt.Sprintf("\nevery object in %d versions, %d groups; NATS as in deploy/nats/nats.conf, all services as processes, "+
+		"clients in a namespace of their own", t.opt.Versions, t.opt.Groups)
+}
+
+// machine tells what machine this is, and what else it had to do.
+func machine(load string) string {
 	kernel, _ := exec.Command("uname", "-sr").Output() // a description may have holes
 	disk, _ := exec.Command("df", "--output=fstype", os.TempDir()).Output()
-	return fmt.Sprintf("%s, %d processors, %s; %s, %s on %s; %s\nload before: %s; after: %s\n"+
-		"every object in %d versions, %d groups; NATS as in deploy/nats/nats.conf, all services as processes, clients in a namespace of their own",
+	return fmt.Sprintf("%s, %d processors, %s; %s, %s on %s; %s\nload before: %s; after: %s",
 		value("/proc/cpuinfo", "model name"), runtime.NumCPU(), value("/proc/meminfo", "MemTotal"), strings.TrimSpace(string(kernel)),
 		strings.TrimSpace(strings.TrimPrefix(string(disk), "Type")), os.TempDir(), runtime.Version(),
-		t.load, firstLine("/proc/loadavg"), t.opt.Versions, t.opt.Groups)
+		load, firstLine("/proc/loadavg"))
 }
 
 // value returns that of a key in a file of /proc.

@@ -183,6 +183,16 @@ func (h *Head) Kill(names ...string) error {
 	return nil
 }
 
+// Process returns the id of a service's process, which leads a group of its own; 0 when it was never started.
+func (h *Head) Process(name string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.procs[name]; p != nil {
+		return p.cmd.Process.Pid
+	}
+	return 0
+}
+
 // KillAll ends everything that still runs.
 func (h *Head) KillAll() error {
 	h.mu.Lock()
