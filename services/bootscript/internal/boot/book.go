@@ -3,6 +3,7 @@ package boot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,28 +40,19 @@ type Book struct {
 	head  string
 	now   func() time.Time
 
-	mu      sync.Mutex          // taken inside a view of the state, never around one
-	pending map[string][]*entry // by boot
-}
-
-// entry is a step of this head that the fold does not show yet.
-type entry struct {
-	step *bootscriptv1.Step
-	made time.Time
-	// kept is closed once the step is on disk, or err says why not.
-	kept chan struct{}
-	err  error
+	mu      sync.Mutex // taken inside a view of the state, never around one
+	pending pending
 }
 
 // Open returns the book of a head; it takes over what waits in the outbox.
 func Open(state *projection.State, out Outbox, headName string, now func() time.Time) (*Book, error) {
-	b := &Book{state: state, out: out, head: headName, now: now, pending: map[string][]*entry{}}
+	b := &Book{state: state, out: out, head: headName, now: now, pending: newPending()}
 	err := out.Each(func(e outbox.Entry) {
 		var s bootscriptv1.Step
 		if wire.Event(e.Data, &s) == nil && valid(&s, e.Subject) {
 			done := &entry{step: &s, kept: make(chan struct{})}
 			close(done.kept)
-			b.pending[s.BootId] = append(b.pending[s.BootId], done)
+			b.pending.add(done)
 		}
 	})
 	if err != nil {
@@ -133,7 +125,7 @@ func (b *Book) number(tx *projection.Tx, s *bootscriptv1.Step) (e *entry, fresh 
 	s.Head, s.N, s.Time = b.head, n+1, b.after(steps).UTC().Format(time.RFC3339Nano)
 	s.Report.BootId = s.BootId
 	e = &entry{step: s, made: b.now(), kept: make(chan struct{})}
-	b.pending[s.BootId] = append(b.pending[s.BootId], e)
+	b.pending.add(e)
 	return e, true, nil
 }
 
@@ -170,7 +162,7 @@ func repeated(steps []*bootscriptv1.Step, s *bootscriptv1.Step) *bootscriptv1.St
 }
 
 func (b *Book) entryOf(s *bootscriptv1.Step) *entry {
-	for _, e := range b.pending[s.BootId] {
+	for _, e := range b.pending.of(s.BootId) {
 		if e.step == s {
 			return e
 		}
@@ -189,7 +181,7 @@ func (b *Book) put(s *bootscriptv1.Step) error {
 func (b *Book) drop(e *entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pending[e.step.BootId] = slices.DeleteFunc(b.pending[e.step.BootId], func(o *entry) bool { return o == e })
+	b.pending.drop(e.step.BootId, func(o *entry) bool { return o == e })
 }
 
 // steps returns a boot's steps in the order of their times; b.mu is held.
@@ -202,7 +194,7 @@ func (b *Book) steps(tx *projection.Tx, boot string) ([]*bootscriptv1.Step, erro
 	for _, s := range steps {
 		folded[stepKey(s)] = true
 	}
-	for _, e := range b.pending[boot] {
+	for _, e := range b.pending.of(boot) {
 		if !folded[stepKey(e.step)] {
 			steps = append(steps, e.step)
 		}
@@ -239,8 +231,8 @@ func (b *Book) Boots(tx *projection.Tx, nodeID string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for id, es := range b.pending {
-		if len(es) > 0 && es[0].step.NodeId == nodeID && !slices.Contains(ids, id) {
+	for _, id := range b.pending.ofNode(nodeID) {
+		if !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
 	}
@@ -263,22 +255,15 @@ func (b *Book) settle() error {
 	return b.state.View(func(tx *projection.Tx) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		for boot, es := range b.pending {
-			var left []*entry
-			for _, e := range es {
+		var bad error
+		for boot := range b.pending.boots {
+			b.pending.drop(boot, func(e *entry) bool {
 				data, err := tx.Get(stepBucket, stepKey(e.step))
-				if err != nil {
-					return err
-				}
-				if data == nil || b.now().Sub(e.made) < lingers {
-					left = append(left, e)
-				}
-			}
-			if b.pending[boot] = left; len(left) == 0 {
-				delete(b.pending, boot)
-			}
+				bad = errors.Join(bad, err)
+				return data != nil && b.now().Sub(e.made) >= lingers
+			})
 		}
-		return nil
+		return bad
 	})
 }
 
