@@ -1,4 +1,4 @@
-// Command luna-bench measures Luna on this machine: `luna-bench inventory` or `luna-bench net`. It needs root, for namespaces.
+// Command luna-bench measures Luna on this machine: `luna-bench inventory`, `luna-bench net` or `luna-bench swarm`. It needs root, for namespaces.
 package main
 
 import (
@@ -9,12 +9,15 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/luna-hpc/luna/services/integration/bench"
 )
 
 // subjects are what can be measured.
-var subjects = map[string]func(ctx context.Context, args []string) error{"inventory": inventory, "net": network}
+var subjects = map[string]func(ctx context.Context, args []string) error{"inventory": inventory, "net": network, "swarm": swarm}
 
 func main() {
+	bench.Peer()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
@@ -25,7 +28,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || subjects[args[0]] == nil {
-		return fmt.Errorf("say what to measure: inventory or net; -h after it lists its options")
+		return fmt.Errorf("say what to measure: inventory, net or swarm; -h after it lists its options")
 	}
 	return subjects[args[0]](ctx, args[1:])
 }

@@ -1,4 +1,4 @@
-// Package bench measures what administrators and nodes wait for, and compares it with the goals.
+// Package bench measures what administrators and nodes wait for, and compares it with the goals and with other programs.
 package bench
 
 import (

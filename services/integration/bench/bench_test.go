@@ -13,6 +13,11 @@ import (
 	"github.com/luna-hpc/luna/services/integration/bench"
 )
 
+func TestMain(m *testing.M) {
+	bench.Peer()
+	os.Exit(m.Run())
+}
+
 // TestEveryFigureIsMeasured runs the benchmark with a few nodes; it judges no time.
 func TestEveryFigureIsMeasured(t *testing.T) {
 	testenv.Root(t)

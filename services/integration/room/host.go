@@ -56,5 +56,19 @@ func (h *Host) connect(mac net.HardwareAddr, addrs []netip.Prefix) error {
 	return h.up("eth0")
 }
 
+// Shape makes the host's link as slow as a rate, as tc(8) has it, in both directions.
+func (h *Host) Shape(ctx context.Context, rate string) error {
+	for _, end := range []struct {
+		at   *Namespace
+		link string
+	}{{h.Namespace, "eth0"}, {h.room.Namespace, h.port}} {
+		args := []string{"qdisc", "add", "dev", end.link, "root", "tbf", "rate", rate, "burst", "15kb", "limit", "150kb"}
+		if _, err := Output(end.at.Command(ctx, "tc", args...)); err != nil {
+			return fmt.Errorf("shape link: %w", err)
+		}
+	}
+	return nil
+}
+
 // Bytes is what the host received and sent, counted at its port of the switch.
 func (h *Host) Bytes() (Traffic, error) { return h.room.portTraffic(h.port) }

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/luna-hpc/luna/services/integration/bench"
+)
+
+// swarm measures how a payload gets to many nodes.
+func swarm(ctx context.Context, args []string) error {
+	opt := bench.SwarmOptions{Out: os.Stdout, Log: os.Stderr}
+	flags := flag.NewFlagSet("luna-bench swarm", flag.ExitOnError)
+	sizes := flags.String("nodes", "1,8,24,72", "`numbers` of nodes with commas, of these")
+	flags.IntVar(&opt.Repeats, "repeats", 5, "how `often` each way is measured")
+	only := flags.String("only", "", "`ways` to measure of luna,anacrolix,libtorrent,aria2,nginx,udpcast; nothing is all")
+	flags.Float64Var(&opt.Share, "share", 1, "which `part` of the usual payload to take, to try it")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	opt.Only = words(*only)
+	for _, word := range words(*sizes) {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			return fmt.Errorf("-nodes %q is no number", word)
+		}
+		opt.Sizes = append(opt.Sizes, n)
+	}
+	if opt.Repeats < 1 || opt.Share <= 0 || opt.Share > 1 {
+		return fmt.Errorf("-repeats is at least 1, -share above 0 and at most 1")
+	}
+	return bench.Swarm(ctx, opt)
+}
