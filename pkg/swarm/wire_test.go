@@ -252,20 +252,6 @@ func (m *machine) kill() {
 	}
 }
 
-// end lets a machine end by itself.
-func (m *machine) end() {
-	m.room.t.Helper()
-	_ = m.in.Close()
-	select {
-	case <-m.over:
-	case <-time.After(patience):
-		m.room.t.Errorf("machine %d does not end", m.index)
-	}
-	if e := m.error.get(); e != "" {
-		m.room.t.Errorf("machine %d: %s", m.index, e)
-	}
-}
-
 // link takes a machine's cable out, or puts it in.
 func (m *machine) link(state string) {
 	m.room.t.Helper()
