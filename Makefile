@@ -20,7 +20,7 @@ BENCH ?=
 # MACHINES are tests of whole machines that take long, of make test-machines.
 MACHINES = GrabAndPush|InstalledOnDisks|Drivers|NetworkManagers|Controllers|BringTheNetworkUp|DiscoveryBySwitchPort|SELinuxImage|Roots
 
-.PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads test-machines soak demo bench-packages bench-inventory bench-net bench-swarm clean
+.PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads test-machines soak demo bench-packages bench-inventory bench-net bench-pack bench-swarm clean
 
 all: build
 
@@ -109,6 +109,11 @@ bench-inventory: packages build
 ## bench-net: DHCP exchanges, DNS answers and boot scripts a second, beside Kea, BIND and nginx; BENCH='-only DNS' chooses
 bench-net: bench-packages build
 	go run -tags '$(TAGS)' ./services/cmd/luna-bench net $(BENCH)
+
+## bench-pack: packing and unpacking beside tar, pigz, zstd, mksquashfs and mkfs.erofs; BENCH='-size 100' chooses
+bench-pack: packages
+	go build -tags '$(TAGS)' -o bin/luna-bench ./services/cmd/luna-bench
+	bin/luna-bench pack $(BENCH)
 
 ## bench-swarm: a payload to 1, 8, 24 and 72 nodes, beside anacrolix, libtorrent, aria2, nginx and udpcast, hours; BENCH='-nodes 8 -repeats 1' chooses
 bench-swarm: bench-packages

@@ -45,7 +45,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
 apt-get -q install --yes --no-install-recommends "${missing[@]}"
 
-for pair in network-manager:NetworkManager snmpd:snmpd openipmi:openipmi kea-dhcp4-server:kea-dhcp4-server bind9:named nginx:nginx; do
+for pair in network-manager:NetworkManager snmpd:snmpd openipmi:openipmi kea-dhcp4-server:kea-dhcp4-server bind9:named nginx:nginx openssh-server:ssh; do
 	if [[ " ${missing[*]} " == *" ${pair%%:*} "* ]]; then
 		systemctl -q disable "${pair#*:}.service" 2>/dev/null || echo "install-packages: ${pair#*:} stays as it is"
 	fi

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -81,7 +82,7 @@ func freePort(t testing.TB) int {
 func (s *SSHD) wait(t testing.TB) {
 	t.Helper()
 	for range 600 {
-		c, err := net.Dial("tcp", fmt.Sprintf("%s:%d", s.Host, s.Port))
+		c, err := net.Dial("tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
 		if err == nil {
 			c.Close()
 			return

@@ -1,4 +1,5 @@
-// Command luna-bench measures Luna on this machine: `luna-bench inventory`, `luna-bench net` or `luna-bench swarm`. It needs root, for namespaces.
+// Command luna-bench measures Luna on this machine: `luna-bench inventory`, `net`, `pack` or `swarm`. It needs root, for
+// namespaces and mounts.
 package main
 
 import (
@@ -14,7 +15,10 @@ import (
 )
 
 // subjects are what can be measured.
-var subjects = map[string]func(ctx context.Context, args []string) error{"inventory": inventory, "net": network, "swarm": swarm}
+var subjects = map[string]func(ctx context.Context, args []string) error{
+	"inventory": inventory, "net": network, "pack": pack, "swarm": swarm,
+	"pack-tree": twoFolders(bench.PackTree), "unpack-tree": twoFolders(bench.UnpackTree), // for pack, which measures them as processes
+}
 
 func main() {
 	bench.Peer()
@@ -28,7 +32,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || subjects[args[0]] == nil {
-		return fmt.Errorf("say what to measure: inventory, net or swarm; -h after it lists its options")
+		return fmt.Errorf("say what to measure: inventory, net, pack or swarm; -h after it lists its options")
 	}
 	return subjects[args[0]](ctx, args[1:])
 }

@@ -24,9 +24,9 @@ func (p *packing) write(all []contestant) error {
 	for _, c := range all {
 		again := "as before"
 		if len(c.repacked) > 0 {
-			again = spread(c.repacked)
+			again = seconds(c.repacked)
 		}
-		w.AppendRow(pretty.Row{c.name, spread(c.packed), cpu(c.packed), peak(c.packed), fmt.Sprintf("%.1f", float64(c.size)/1e6), again, spread(c.unpacked), cpu(c.unpacked), peak(c.unpacked)})
+		w.AppendRow(pretty.Row{c.name, seconds(c.packed), cpu(c.packed), peak(c.packed), fmt.Sprintf("%.1f", float64(c.size)/1e6), again, seconds(c.unpacked), cpu(c.unpacked), peak(c.unpacked)})
 	}
 	fmt.Fprintln(p.Out, w.Render())
 	p.goals(all)
@@ -65,7 +65,7 @@ func wall(all []cost, percent int) time.Duration {
 	return share(times, percent)
 }
 
-func spread(all []cost) string {
+func seconds(all []cost) string {
 	return fmt.Sprintf("%.2f (%.2f - %.2f)", wall(all, 50).Seconds(), wall(all, 0).Seconds(), wall(all, 100).Seconds())
 }
 
