@@ -22,8 +22,10 @@ type errand func(c *client)
 
 // Names that several want at once; which errand gets one is chance.
 const (
-	edited  = "edited" // the group whose script all edit
-	storage = "storage"
+	// The scripts of these groups all edit, one after the other so often: the stream keeps 64 messages of a group,
+	// and the ledger reads it whole.
+	scripts, edits = 12, 40
+	storage        = "storage"
 )
 
 // plan makes the errands: of ten, six are about nodes, three about groups, one edits a script.
@@ -135,12 +137,21 @@ func (w *client) moveGroup(name string) {
 	}
 }
 
+// edited is the name of a group whose script is edited.
+func edited(script int) string { return fmt.Sprint("edited", script) }
+
 // edit puts a line behind those of a script that others edit meanwhile.
 func edit(c *client) {
-	show := c.showEdited()
+	c.mu.Lock()
+	script := len(c.lines) / edits
+	c.mu.Unlock()
+	if script >= scripts {
+		return
+	}
+	show := c.showEdited(script)
 	line := "echo " + bus.NewID()
 	_, ok := c.do(command{noun: "group", verb: "change", req: &inventoryv1.GroupChangeRequest{
-		Name: edited, Prescript: proto.String(show.Object.GetGroup().GetPrescript() + line + "\n"), IfRevision: show.Object.GetSequence()}})
+		Name: edited(script), Prescript: proto.String(show.Object.GetGroup().GetPrescript() + line + "\n"), IfRevision: show.Object.GetSequence()}})
 	if ok {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -148,9 +159,9 @@ func edit(c *client) {
 	}
 }
 
-func (w *workload) showEdited() (rep *inventoryv1.ShowReply) {
+func (w *workload) showEdited(script int) (rep *inventoryv1.ShowReply) {
 	w.until("the group is shown", func(ctx context.Context) (err error) {
-		rep, err = bus.Request(ctx, w.conn, subject.Command("inventory", "group", "show"), &inventoryv1.ShowRequest{Name: edited}, &inventoryv1.ShowReply{})
+		rep, err = bus.Request(ctx, w.conn, subject.Command("inventory", "group", "show"), &inventoryv1.ShowRequest{Name: edited(script)}, &inventoryv1.ShowReply{})
 		if kind := fault.KindOf(err); err != nil && kind != fault.Unavailable {
 			w.Errorf("%s: %v", kind, err)
 			return nil
@@ -163,11 +174,15 @@ func (w *workload) showEdited() (rep *inventoryv1.ShowReply) {
 // judgeScript wants the line of every editor who was told that it was done, and no other: an edit on an old text
 // would have taken one away.
 func (w *workload) judgeScript() {
-	script := w.showEdited().GetObject().GetGroup().GetPrescript()
-	is := strings.Split(strings.TrimSuffix(script, "\n"), "\n")
+	var is []string
+	for i := range scripts {
+		for line := range strings.Lines(w.showEdited(i).GetObject().GetGroup().GetPrescript()) {
+			is = append(is, strings.TrimSuffix(line, "\n"))
+		}
+	}
 	slices.Sort(is)
 	if want := slices.Sorted(slices.Values(w.lines)); !slices.Equal(is, want) {
-		w.Errorf("the script has the lines %q, done were %q", is, want)
+		w.Errorf("the scripts have the lines %q, done were %q", is, want)
 	}
-	w.Logf("%d edits of one script", len(w.lines))
+	w.Logf("%d edits of scripts that others edited", len(w.lines))
 }

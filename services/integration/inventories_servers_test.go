@@ -364,18 +364,22 @@ func (h *heads) ledger() (all []ledger.Message) {
 // describe makes the cluster that nodes are added to.
 func (h *heads) describe() {
 	h.Helper()
-	for _, c := range []struct {
+	type change struct {
 		noun, verb string
 		req        proto.Message
-	}{
+	}
+	changes := []change{
 		{"cluster", "init", &inventoryv1.ClusterInitRequest{FrontendAddress: "10.30.0.3"}}, // amid the nodes
 		{"network", "add", &inventoryv1.NetworkAddRequest{Name: "cluster", Network: "10.30.0.0", Prefix: 16, Gateway: "10.30.0.5"}},
 		{"cluster", "makedhcp", &inventoryv1.ClusterMakedhcpRequest{Network: "cluster", StartIp: "10.30.0.50", EndIp: "10.30.0.80"}},
 		{"osimage", "add", &inventoryv1.OsimageAddRequest{Name: "compute", Path: "/opt/luna/os/compute", Head: "head"}},
 		{"network", "add", &inventoryv1.NetworkAddRequest{Name: storage, Network: "10.31.0.0", Prefix: 16}},
 		{"group", "add", &inventoryv1.GroupAddRequest{Name: "compute", Osimage: "compute", Network: "cluster"}},
-		{"group", "add", &inventoryv1.GroupAddRequest{Name: edited, Osimage: "compute", Network: "cluster"}},
-	} {
+	}
+	for i := range scripts {
+		changes = append(changes, change{"group", "add", &inventoryv1.GroupAddRequest{Name: edited(i), Osimage: "compute", Network: "cluster"}})
+	}
+	for _, c := range changes {
 		_, err := bus.Request(h.ctx, h.conn, subject.Command("inventory", c.noun, c.verb), c.req, &inventoryv1.ChangeReply{})
 		must(h.T, err)
 	}
