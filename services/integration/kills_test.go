@@ -161,9 +161,29 @@ func (h *hall) revision() uint64 {
 	return h.stream("INVENTORY").CachedInfo().State.LastSeq
 }
 
+// named waits until the names are those of a revision, which is the zone's serial: a state that shows it is read
+// for the zone a moment later.
+func (h *hall) named(revision uint64) {
+	h.Helper()
+	limited, cancel := context.WithTimeout(h.ctx, time.Minute)
+	defer cancel()
+	for {
+		out, err := h.client.Command(limited, "dig", "@"+hallHead, "+short", "cluster", "SOA").Output()
+		if f := strings.Fields(string(out)); err == nil && len(f) > 2 && f[2] == fmt.Sprint(revision) {
+			return
+		}
+		select {
+		case <-limited.Done():
+			h.Fatalf("the zone does not come to serial %d: %s, %v", revision, out, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
 // answers is what the head says to those outside, by question.
 func (h *hall) answers() map[string]string {
 	h.Helper()
+	h.named(h.revision())
 	all := map[string]string{"boot": h.script("step=boot")}
 	var names strings.Builder
 	for i := range hallNodes {
