@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/luna-hpc/luna/pkg/testenv"
 )
@@ -56,7 +57,8 @@ func TestStrangersTakePart(t *testing.T) {
 			write(t, torrent, r.payload.announcingTo(t, "http://"+head.addr.String()+":7051/announce"))
 			first := s.join(t, r, torrent)
 			head.tell("unseed")
-			list := r.nodes(1)
+			// A client may take its time; what came over HTTP meanwhile would be from the head.
+			list := r.nodes(1, func(role *role) { role.Stall = time.Hour })
 			begin(list)
 			allComplete(list, patience)
 			if st := stats(list); st.FromPeers != r.payload.size {
