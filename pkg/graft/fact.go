@@ -129,6 +129,7 @@ func NewListing(w io.Writer) (*Listing, error) {
 // Add writes a fact.
 func (l *Listing) Add(f *Fact) error {
 	hdr := *f.Header
+	hdr.Format = tar.FormatPAX // one that was read from a release may have needed no records, and says so
 	hdr.PAXRecords = map[string]string{}
 	for k, v := range f.Header.PAXRecords {
 		hdr.PAXRecords[k] = v
