@@ -20,7 +20,7 @@ import (
 const usage = `usage: luna-agent COMMAND
 
 Commands of the install script, each of which reports its step to the head:
-  step [--root ROOT] NAME                run the bash script on standard input; a partscript must leave a ROOT, tmpfs or disk
+  step NAME                              run the bash script on standard input; a partscript must leave what LUNA_ROOT says, tmpfs or disk
   bmc                                    set the node's BMC up, as the JSON on standard input says
   payload --manifest D --torrent D       install a release in /sysroot, or mount a compressed one there
   identity                               write names and machine id, as the JSON on standard input says

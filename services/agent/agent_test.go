@@ -138,6 +138,18 @@ func TestStepFails(t *testing.T) {
 	}
 }
 
+func TestPartscriptMustLeaveTheRoot(t *testing.T) {
+	n := newNode(t)
+	t.Setenv("LUNA_SYSROOT", "/proc")
+	for root, want := range map[string]string{"tmpfs": "proc of type proc", "cellar": `LUNA_ROOT: root "cellar"`} {
+		t.Setenv("LUNA_ROOT", root)
+		code, _, errOut := n.luna("true\n", "step", "partscript")
+		if code != 1 || !strings.Contains(errOut, want) {
+			t.Errorf("root %s: status %d, said %q, want %q", root, code, errOut, want)
+		}
+	}
+}
+
 func TestPartscriptMustMount(t *testing.T) {
 	n := newNode(t)
 	code, _, errOut := n.luna("true\n", "step", "partscript")

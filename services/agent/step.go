@@ -20,14 +20,18 @@ import (
 // maxScript is the largest part of an install script, in bytes.
 const maxScript = 4 << 20
 
+// rootVariable is the environment variable that says what root the partscript must leave. It is no flag, so that
+// agents that do not know it run the script all the same.
+const rootVariable = "LUNA_ROOT"
+
 // step runs one part of the install script, which stands on standard input.
 func (t *tool) step(ctx context.Context, args []string) error {
-	root, args, err := stepRoot(args)
-	if err != nil {
-		return err
-	}
 	if len(args) != 1 || args[0] == "" || strings.Trim(args[0], "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
 		return errors.New("step takes one name, as in: luna-agent step postscript < SCRIPT")
+	}
+	root, err := inventoryv1.ParseRoot(os.Getenv(rootVariable))
+	if err != nil {
+		return fmt.Errorf("%s: %w", rootVariable, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(t.in, maxScript+1))
 	if err != nil {
@@ -48,15 +52,6 @@ func (t *tool) step(ctx context.Context, args []string) error {
 		}
 		return report.Result{Output: tail.String()}, err
 	}))
-}
-
-// stepRoot takes the flag that says what root the partscript must leave.
-func stepRoot(args []string) (root string, rest []string, err error) {
-	if len(args) < 2 || args[0] != "--root" {
-		return "", args, nil
-	}
-	root, err = inventoryv1.ParseRoot(args[1])
-	return root, args[2:], err
 }
 
 // room checks that the partscript left the root that the group wants, with room for the image.

@@ -75,7 +75,8 @@ func (s Script) partscript() string {
 	case inventoryv1.RootAny:
 		return heredoc("step "+name, name, s.Partscript)
 	}
-	return heredoc("step --root "+s.Root+" "+name, name, s.Partscript)
+	// Agents of older initrds refuse a flag that they do not know, but not a variable.
+	return "LUNA_ROOT=" + s.Root + " " + heredoc("step "+name, name, s.Partscript)
 }
 
 // heredoc returns a call of the agent with a text on its standard input, and

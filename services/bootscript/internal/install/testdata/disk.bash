@@ -6,7 +6,7 @@ LUNA_EOF_prescript
 luna-agent bmc <<'LUNA_EOF_bmc' || exit 1
 {"address":"10.50.0.1/16","gateway":"","user":"ladmin","userid":3,"netchannel":1,"mgmtchannel":1,"required":false}
 LUNA_EOF_bmc
-luna-agent step --root disk partscript <<'LUNA_EOF_partscript' || exit 1
+LUNA_ROOT=disk luna-agent step partscript <<'LUNA_EOF_partscript' || exit 1
 mount -t tmpfs -o size=90%,mode=0755 tmpfs /sysroot
 LUNA_EOF_partscript
 luna-agent payload --manifest sha256:1111111111111111111111111111111111111111111111111111111111111111 --torrent sha256:2222222222222222222222222222222222222222222222222222222222222222 || exit 1
