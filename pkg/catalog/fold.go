@@ -32,7 +32,7 @@ func Fold(keep ...Noun) projection.Fold {
 	}
 	slices.Sort(words)
 	return projection.Fold{
-		Stream: subject.Inventory, Version: 2, Keeps: strings.Join(words, " "), Buckets: []string{objects, names, macs, addresses, ports},
+		Stream: subject.Inventory, Version: 3, Keeps: strings.Join(words, " "), Buckets: []string{objects, names, macs, addresses, ports},
 		Apply: func(tx *projection.Tx, ev projection.Event) error {
 			noun, id, ok := subject.ParseObject(ev.Subject)
 			if !ok || (len(wanted) > 0 && !wanted[Noun(noun)]) || Empty(Noun(noun)) == nil {

@@ -16,7 +16,7 @@ const bucket = "releases" // osimage id → Releases, binary
 // Fold keeps the releases of every osimage.
 func Fold() projection.Fold {
 	return projection.Fold{
-		Stream: subject.Images, Version: 1, Buckets: []string{bucket},
+		Stream: subject.Images, Version: 2, Buckets: []string{bucket},
 		Apply: func(tx *projection.Tx, ev projection.Event) error {
 			id := last(ev.Subject)
 			if ev.Deleted() {

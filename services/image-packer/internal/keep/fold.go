@@ -17,7 +17,7 @@ const bucket = "releases" // osimage id → Releases
 
 // Fold returns the fold of all releases.
 func Fold() projection.Fold {
-	return projection.Fold{Stream: subject.Images, Version: 1, Buckets: []string{bucket}, Apply: apply}
+	return projection.Fold{Stream: subject.Images, Version: 2, Buckets: []string{bucket}, Apply: apply}
 }
 
 func apply(tx *projection.Tx, ev projection.Event) error {

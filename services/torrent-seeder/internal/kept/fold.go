@@ -39,7 +39,7 @@ func (r Release) String() string {
 
 // Fold keeps the releases of every osimage.
 func Fold() projection.Fold {
-	return projection.Fold{Stream: subject.Images, Version: 1, Buckets: []string{bucket}, Apply: apply}
+	return projection.Fold{Stream: subject.Images, Version: 2, Buckets: []string{bucket}, Apply: apply}
 }
 
 func apply(tx *projection.Tx, ev projection.Event) error {
