@@ -53,7 +53,8 @@ func addEntry(x *erofs.Index, e *entry, made *imageFile, segment int) error {
 	if e.target != "" {
 		return x.Link(e.name, e.target)
 	}
-	if made.Place == nil {
+	// An empty file has a place and no content: the part that it is in may be no segment.
+	if made.Place == nil || made.Place.Size == 0 && !made.Place.Inode {
 		segment = -1
 	}
 	return x.Add(e.name, fileOf(e, made.Xattrs), segment, made.Place, made.Link)

@@ -91,6 +91,20 @@ func TestImageIsTheTree(t *testing.T) {
 	wantSame(t, source, mounted(t, m, payload))
 }
 
+// TestEmptyFileOfTwoNames: a last part that holds an empty file alone is no segment.
+func TestEmptyFileOfTwoNames(t *testing.T) {
+	testenv.Root(t)
+	source, payload := t.TempDir(), t.TempDir()
+	tr := tree{t, source}
+	tr.file("a/empty", nil)
+	tr.check(os.Link(tr.path("a/empty"), tr.path("a/other")))
+	var got unix.Stat_t
+	tr.check(unix.Lstat(filepath.Join(mounted(t, packImage(t, release.Options{Tree: source, PayloadDir: payload}), payload), "a/other"), &got))
+	if got.Size != 0 || got.Nlink != 2 || got.Mode != unix.S_IFREG|0o644 {
+		t.Errorf("it is %+v", got)
+	}
+}
+
 // TestStrangersReadTheImage has erofs-utils check the image, and unpack all content from it.
 func TestStrangersReadTheImage(t *testing.T) {
 	testenv.Program(t, "fsck.erofs")
