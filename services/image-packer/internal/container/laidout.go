@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -70,12 +71,18 @@ func named(all []v1.Descriptor, tag, platform string) (v1.Descriptor, error) {
 		return all[at], nil
 	case len(found) == 1:
 		return found[0], nil
-	case len(found) > 1 && platforms(found) != "":
+	case len(found) > 1 && platforms(found) != "" && sameName(found):
 		return forPlatform(found, platform)
 	case tag == "" || len(found) > 1:
 		return v1.Descriptor{}, several(tags, len(all))
 	}
 	return v1.Descriptor{}, fmt.Errorf("there is no %s: %w", tag, several(tags, len(all)))
+}
+
+// sameName tells whether images of a layout have one tag, or all none: only then are they one image for several
+// platforms.
+func sameName(all []v1.Descriptor) bool {
+	return !slices.ContainsFunc(all, func(d v1.Descriptor) bool { return d.Annotations[refName] != all[0].Annotations[refName] })
 }
 
 // images leaves out what is listed and no image.

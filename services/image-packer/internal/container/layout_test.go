@@ -149,6 +149,13 @@ func TestOneOfSeveral(t *testing.T) {
 	l.want(source, "", "", "no image for linux/amd64; name one of linux/arm64, linux/riscv64")
 	l.index("", arm, intel)
 	l.want(source, "", "intel")
+	l.index("v1,v2", arm, intel)
+	l.want(source, "", "", "holds 2 images: add one of :v1, :v2")
+	l.want(source, "arm64", "", "holds 2 images: add one of :v1, :v2")
+	l.want(source+":v1", "", "arm")
+	l.index("v1,v1", arm, intel)
+	l.want(source, "", "intel")
+	l.want(source+":v1", "arm64", "arm")
 	intel.Platform, arm.Platform = nil, nil
 	l.index("v1,v2,v3", intel, arm, list)
 	l.want(source, "", "", "holds 3 images: add one of :v1, :v2, :v3")
