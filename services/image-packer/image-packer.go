@@ -67,7 +67,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	half, err := yard.Open(filepath.Join(dir, "half"))
+	half, err := yard.Open(filepath.Join(dir, "half"), d.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,8 +22,9 @@ const half = ".luna-half"
 // Yard remembers which directories are being made, so that what was killed is found.
 type Yard struct{ notes string }
 
-// Open returns the yard that keeps its notes in a directory, after it removed what was left half made.
-func Open(notes string) (*Yard, error) {
+// Open returns the yard that keeps its notes in a directory, after it removed what was left half made. What cannot be
+// removed is logged; its note stays, for the next Open.
+func Open(notes string, log *slog.Logger) (*Yard, error) {
 	if err := os.MkdirAll(notes, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory: %w", err)
 	}
@@ -32,7 +34,7 @@ func Open(notes string) (*Yard, error) {
 	}
 	for _, f := range files {
 		if err := forget(filepath.Join(notes, f.Name())); err != nil {
-			return nil, fmt.Errorf("remove what was half made: %w", err)
+			log.Warn("what was left half made cannot be removed now; it is tried again at the next start", "note", f.Name(), "err", err)
 		}
 	}
 	return &Yard{notes}, nil

@@ -2,18 +2,22 @@ package yard_test
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/luna-hpc/luna/pkg/testenv"
 	"github.com/luna-hpc/luna/services/image-packer/internal/yard"
 )
 
 func open(t *testing.T, notes string) *yard.Yard {
 	t.Helper()
-	y, err := yard.Open(notes)
+	y, err := yard.Open(notes, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +100,36 @@ func TestKilledAmidAMake(t *testing.T) {
 	move(t, away, place)
 	if names(t, place) == "" || names(t, notes) == "" {
 		t.Error("forgotten while its place was away")
+	}
+	open(t, notes)
+	if names(t, place) != "" || names(t, notes) != "" {
+		t.Errorf("left %q, %q", names(t, place), names(t, notes))
+	}
+}
+
+// TestWhatStays: a left-over that cannot be removed keeps nobody from starting.
+func TestWhatStays(t *testing.T) {
+	testenv.Root(t)
+	notes, place := t.TempDir(), t.TempDir()
+	stuck, free := filepath.Join(place, ".stuck.luna-half"), filepath.Join(place, ".free.luna-half")
+	for i, dir := range []string{stuck, free} {
+		if err := os.MkdirAll(filepath.Join(dir, "x"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(notes, string(rune('a'+i))), []byte(dir), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.Mount("tmpfs", filepath.Join(stuck, "x"), "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	open(t, notes)
+	left, noted := names(t, place), names(t, notes)
+	if err := unix.Unmount(filepath.Join(stuck, "x"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if left != ".stuck.luna-half" || noted != "a" {
+		t.Errorf("left %q, %q", left, noted)
 	}
 	open(t, notes)
 	if names(t, place) != "" || names(t, notes) != "" {
