@@ -23,23 +23,39 @@ var machine = map[string]func(ctx context.Context, in io.Reader, out io.Writer) 
 }
 
 // onMachine runs a command of a head. The program was put there for this one call: with "once" after the command it
-// removes the folder that it lies in.
+// removes itself and the folder that it lies in, which stays when there is more in it.
 func onMachine(ctx context.Context, run func(context.Context, io.Reader, io.Writer) error, args []string, in io.Reader, out io.Writer) error {
 	if os.Geteuid() != 0 {
 		return errors.New("only root can read and write a system whole")
 	}
 	if len(args) == 1 && args[0] == "once" {
-		self, err := os.Executable()
-		if err != nil {
-			return err
-		}
-		if err := os.RemoveAll(filepath.Dir(self)); err != nil {
+		if err := removeSelf(); err != nil {
 			return err
 		}
 	} else if err := none(args); err != nil {
 		return err
 	}
 	return run(ctx, in, out)
+}
+
+// removeSelf removes the program, and its folder when nothing else is in it.
+func removeSelf() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return removeProgram(self)
+}
+
+func removeProgram(file string) error {
+	if err := os.Remove(file); err != nil {
+		return err
+	}
+	err := os.Remove(filepath.Dir(file))
+	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) {
+		return nil // typed by hand, of a program that lies among others
+	}
+	return err
 }
 
 // tree tells the head what this system has, and sends it the files that it wants.
