@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -141,15 +142,21 @@ func (g *Graft) Refused() map[string]int {
 	return all
 }
 
-// acts returns what Commit does, in order.
+// acts returns what Commit does, in order: what goes does so last, as what uses it may still run, but for what is in the
+// way of what comes.
 func (g *Graft) acts() ([]act, error) {
-	var goes, dirs, moves, links []act
-	touched := map[string]bool{}
+	var inTheWay, dirs, moves, links, goes []act
+	touched, replaced := map[string]bool{}, g.plan.replaced()
 	for _, s := range g.plan.Steps {
 		touched[parent(s.Name)] = true
 		switch s.via {
 		case remove:
-			goes = append(goes, act{Via: remove, Name: s.Name, Ino: s.have.state.Ino, Mode: s.have.state.Mode})
+			a := act{Via: remove, Name: s.Name, Ino: s.have.state.Ino, Mode: s.have.state.Mode}
+			if replaced[s.Name] || below(replaced, s.Name) {
+				inTheWay = append(inTheWay, a)
+			} else {
+				goes = append(goes, a)
+			}
 		case mount, makeDir:
 			if s.Name != "." {
 				dirs = append(dirs, act{Via: s.via, Name: s.Name})
@@ -168,9 +175,8 @@ func (g *Graft) acts() ([]act, error) {
 			}
 		}
 	}
-	all := append(append(append(goes, dirs...), moves...), links...)
 	metadata, err := g.metadata(touched)
-	return append(all, metadata...), err
+	return slices.Concat(inTheWay, dirs, moves, links, goes, metadata), err
 }
 
 // metadata gives the directories in which something is done what they shall have, or have: deep ones first.

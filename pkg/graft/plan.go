@@ -127,6 +127,17 @@ func (p *planner) removals(have []*Fact, all bool) error {
 	return nil
 }
 
+// replaced are the names that go because what comes to their place is of another kind.
+func (p *Plan) replaced() map[string]bool {
+	all := map[string]bool{}
+	for _, s := range p.Steps {
+		if s.via == remove && s.Kind == "" {
+			all[s.Name] = true
+		}
+	}
+	return all
+}
+
 // below tells whether a name lies below one of the given ones.
 func below(above map[string]bool, name string) bool {
 	for i := range len(name) {
