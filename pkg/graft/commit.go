@@ -19,11 +19,13 @@ import (
 type committer struct {
 	dir, second *beneath.Dir
 	maker       *release.Maker
+	again       bool
 }
 
-// commit does all acts, in order. An error leaves the tree half-way; done again it goes on.
-func commit(root string, acts []act) (refused map[string]int, err error) {
-	c := committer{}
+// commit does all acts, in order. An error leaves the tree half-way; done again it goes on. What is not in its folder any
+// more was moved before when again is set, else it is an error.
+func commit(root string, acts []act, again bool) (refused map[string]int, err error) {
+	c := committer{again: again}
 	if c.dir, err = beneath.Open(root); err != nil {
 		return nil, err
 	}
@@ -71,7 +73,7 @@ func (c committer) act(a act) error {
 		return c.link(at, base, a)
 	}
 	err = unix.Renameat(unix.AT_FDCWD, path.Join(a.Place, a.Staged), at, base)
-	if errors.Is(err, unix.ENOENT) {
+	if errors.Is(err, unix.ENOENT) && c.again {
 		return nil // it was moved before
 	}
 	return err

@@ -184,7 +184,7 @@ func (g Grab) commit(n *Graft, place string) (map[string]int, error) {
 	if err := keep(place, acts); err != nil {
 		return nil, err
 	}
-	if n.refused, err = commit(g.Dir, acts); err != nil {
+	if n.refused, err = commit(g.Dir, acts, false); err != nil {
 		return nil, HalfWay{err}
 	}
 	return n.Refused(), nil
@@ -227,7 +227,7 @@ func Resume(dir string) (ended bool, err error) {
 		return false, HalfWay{err}
 	}
 	if acts != nil {
-		if _, err := commit(dir, acts); err != nil {
+		if _, err := commit(dir, acts, true); err != nil {
 			return false, HalfWay{err}
 		}
 	}

@@ -74,6 +74,33 @@ func unescape(text string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(text)
 }
 
+// check is an error when a name does not lie on what is the system's, or is where something is mounted that is not, or
+// that is no directory's place.
+func (p *places) check(f *Fact) error {
+	name := f.Name()
+	mount, err := p.of(name)
+	if err != nil || name == "." {
+		return err
+	}
+	at, base, err := p.dir.Parent(name, false)
+	if vanished(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	st, err := release.Stat(at, base)
+	switch {
+	case vanished(err):
+		return nil
+	case err != nil:
+		return err
+	case st.Mount != mount && (p.tops[st.Mount] == "" || !f.isDir() || st.Mode&unix.S_IFMT != unix.S_IFDIR):
+		return fmt.Errorf("%s is where something else is mounted", name)
+	}
+	return nil
+}
+
 // of returns the mount that a name lies on; an error when that is not the system's.
 func (p *places) of(name string) (uint64, error) {
 	for dir := parent(name); name != "."; dir = parent(dir) {
@@ -179,6 +206,11 @@ func (v Live) ownBelow(want, have []*Fact) error {
 			name, failed := filepath.Rel(v.Root, p)
 			if err = errors.Join(err, failed); err != nil || name == f.Name() {
 				return err
+			}
+			if st, err := release.Stat(unix.AT_FDCWD, p); err != nil {
+				return err
+			} else if st.Mount != f.state.Mount {
+				return fmt.Errorf("%s shall be a %s, and is a directory with something mounted at %s", f.Name(), kindName(w), name)
 			}
 			if x := wanted[name]; x == nil || !x.Gone {
 				return fmt.Errorf("%s shall be a %s, and is a directory in which this system has %s", f.Name(), kindName(w), name)

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/luna-hpc/luna/pkg/release"
 )
@@ -118,8 +121,10 @@ const maxLines = 200
 // Live is a running system's tree.
 type Live struct {
 	Root string
-	// Told is what the system tells of itself.
-	Told System
+	// Lock is a file that is locked while one push goes on; a second one is refused.
+	Lock string
+	// Told returns what the system tells of itself.
+	Told func() (System, error)
 	// Done is called with the release that the tree has now.
 	Done func(release string) error
 }
@@ -129,8 +134,13 @@ func (v Live) Receive(ctx context.Context, l *Line) error {
 	if err := l.greet(); err != nil {
 		return err
 	}
-	if err := l.send(func(w io.Writer) error { return json.NewEncoder(w).Encode(v.Told) }); err != nil {
-		return err
+	unlock, err := v.lock()
+	if err == nil {
+		defer unlock()
+	}
+	sent := l.send(func(w io.Writer) error { return v.tell(w, err) })
+	if sent != nil {
+		return sent
 	}
 	var o Order
 	if err := l.receive(func(r io.Reader) error { return json.NewDecoder(r).Decode(&o) }); err != nil {
@@ -145,7 +155,7 @@ func (v Live) Receive(ctx context.Context, l *Line) error {
 		return err
 	}
 	plan, r, err := v.plan(want, o, places)
-	sent := l.send(func(w io.Writer) error {
+	sent = l.send(func(w io.Writer) error {
 		if err != nil {
 			return err
 		}
@@ -166,6 +176,35 @@ func (v Live) Receive(ctx context.Context, l *Line) error {
 	})
 }
 
+// lock lets no other push begin until unlock is called.
+func (v Live) lock() (unlock func(), err error) {
+	fd, err := unix.Open(v.Lock, unix.O_CREAT|unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: v.Lock, Err: err}
+	}
+	unlock = func() { unix.Close(fd) }
+	if err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err == nil {
+		return unlock, nil
+	}
+	unlock()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, errors.New("another push to this system goes on: push again when it has ended")
+	}
+	return nil, &os.PathError{Op: "lock", Path: v.Lock, Err: err}
+}
+
+// tell tells the head of the system, or what is in the way.
+func (v Live) tell(w io.Writer, err error) error {
+	if err != nil {
+		return err
+	}
+	told, err := v.Told()
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(w).Encode(told)
+}
+
 // plan compares what is wanted with what there is.
 func (v Live) plan(want []*Fact, o Order, places *places) (*Plan, Report, error) {
 	var r Report
@@ -178,7 +217,7 @@ func (v Live) plan(want []*Fact, o Order, places *places) (*Plan, Report, error)
 		if exclude.Covers(f.Name(), f.isDir()) {
 			continue
 		}
-		if _, err := places.of(f.Name()); err != nil {
+		if err := places.check(f); err != nil {
 			if r.Kept = append(r.Kept, f.Name()); len(r.Kept) > maxLines {
 				r.Kept = r.Kept[:maxLines]
 			}
@@ -229,7 +268,7 @@ func (v Live) apply(ctx context.Context, l *Line, plan *Plan, r *Report, places 
 	if err != nil {
 		return err
 	}
-	if n.refused, err = commit(v.Root, acts); err != nil {
+	if n.refused, err = commit(v.Root, acts, false); err != nil {
 		return fmt.Errorf("the system is half-way, push again: %w", err)
 	}
 	r.Refused = n.Refused()

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/luna-hpc/luna/pkg/graft"
 	"github.com/luna-hpc/luna/pkg/release"
 	"github.com/luna-hpc/luna/pkg/testenv"
@@ -18,6 +20,7 @@ import (
 type releases struct {
 	*testing.T
 	payload, image, node string
+	lock                 string
 	old, new             *release.Manifest
 }
 
@@ -30,7 +33,7 @@ rm srv/disk; mkdir srv/disk; echo in >srv/disk/file; mkfifo etc/fifo; ln usr/sha
 
 func newReleases(t *testing.T) *releases {
 	t.Helper()
-	r := &releases{T: t, payload: t.TempDir(), image: t.TempDir(), node: t.TempDir()}
+	r := &releases{T: t, payload: t.TempDir(), image: t.TempDir(), node: t.TempDir(), lock: filepath.Join(t.TempDir(), "lock")}
 	testenv.Tree(t, r.image)
 	testenv.Shell(t, `echo one >"$1/etc/hostname"`, r.image)
 	r.old = r.pack()
@@ -93,7 +96,7 @@ func (r *releases) push(from, to *release.Manifest, change func(*graft.Push)) (g
 	here, there := io.Pipe()
 	back, forth := io.Pipe()
 	ended := make(chan error, 1)
-	live := graft.Live{Root: r.node, Told: graft.System{Kernel: "6.1"}, Done: func(string) error { return nil }}
+	live := graft.Live{Root: r.node, Lock: r.lock, Told: func() (graft.System, error) { return graft.System{Kernel: "6.1"}, nil }, Done: func(string) error { return nil }}
 	go func() {
 		err := live.Receive(r.Context(), graft.NewLine(back, there))
 		there.CloseWithError(errors.Join(err, io.ErrClosedPipe))
@@ -194,6 +197,23 @@ func TestNodesOwnFilesAreNotReplaced(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	r.wantOwn("srv/null/file", "mine\n")
+}
+
+// TestSecondPushIsRefused has the lock held by another push.
+func TestSecondPushIsRefused(t *testing.T) {
+	r := newReleases(t)
+	other, err := os.Create(r.lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := unix.Flock(int(other.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.push(r.old, r.new, nil); err == nil || !strings.Contains(err.Error(), "another push to this system goes on") {
+		t.Errorf("%v", err)
+	}
+	r.wantAt(r.old)
 }
 
 func (r *releases) wantOwn(name, want string) {

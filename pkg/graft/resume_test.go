@@ -23,7 +23,7 @@ echo a >"$1/usr/share/empty"; ln "$1/usr/share/empty" "$1/old/dir/b"`, dir)
 		if stop > len(acts) {
 			break
 		}
-		if _, err := commit(dir, acts[:stop]); err != nil {
+		if _, err := commit(dir, acts[:stop], false); err != nil {
 			t.Fatalf("the first %d acts: %v", stop, err)
 		}
 		if ended, err := Resume(dir); err != nil || !ended {

@@ -66,6 +66,9 @@ func tree(ctx context.Context, in io.Reader, out io.Writer) error {
 // releaseFile keeps which release a push has brought.
 const releaseFile = "/var/lib/luna/release"
 
+// lockFile is locked while a push goes on.
+const lockFile = "/run/luna-push.lock"
+
 // pushed is what releaseFile holds.
 type pushed struct {
 	Release string `json:"release"`
@@ -76,11 +79,7 @@ type pushed struct {
 // push lets the head bring this system to another release.
 func push(ctx context.Context, in io.Reader, out io.Writer) error {
 	line, _ := cmdline.Read(cmdline.Path) // what is wrong with it was wrong at the boot already
-	told, err := system(line)
-	if err != nil {
-		return err
-	}
-	live := graft.Live{Root: "/", Told: told, Done: func(release string) error { return remember(pushed{release, line.Boot}) }}
+	live := graft.Live{Root: "/", Lock: lockFile, Told: func() (graft.System, error) { return system(line) }, Done: func(release string) error { return remember(pushed{release, line.Boot}) }}
 	return live.Receive(ctx, graft.NewLine(in, out))
 }
 
