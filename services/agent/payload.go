@@ -38,7 +38,7 @@ func (t *tool) payload(ctx context.Context, args []string) error {
 		return errors.New("payload needs --manifest and --torrent")
 	}
 	p := &payload.Payload{
-		Head: t.head, Follow: t.follow, Image: t.image(), Dir: boot.PayloadDir(t.run), Root: t.root, Allowed: t.line.Manifest,
+		Head: t.head, Follow: t.follow, Image: t.image(), Dir: boot.PayloadDir(t.run), Root: t.root, Allowed: t.line.Allowed(),
 		Unpacker: func(root string, m *release.Manifest) payload.Unpacker { return release.NewUnpacker(root, m) },
 		Overlay:  t.overlay,
 		Measure:  sysroot.Measure, Memory: sysroot.MeasureMemory, Held: download.Held, Report: t.report, Log: t.log, Pause: 5 * time.Second,

@@ -63,13 +63,13 @@ func (t *tool) room(ctx context.Context, root string) error {
 	if err != nil {
 		return fmt.Errorf("after the script %w", err)
 	}
-	if t.line.Manifest == "" {
+	if t.line.Unpacked() == "" {
 		return nil
 	}
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	m, _, err := t.head.Manifest(ctx, t.line.Manifest)
+	m, _, err := t.head.Manifest(ctx, t.line.Unpacked())
 	if err != nil {
 		// The payload's own check will tell.
 		t.log.Warn("whether the image fits is not known yet", "err", err)

@@ -49,6 +49,9 @@ type Line struct {
 	Token string
 	// Manifest names the only release that may be installed; empty allows any.
 	Manifest release.Digest
+	// Overlay and Files are the same release as its compressed image and as its files, whichever Manifest is not: a
+	// group's root may change while a node tries to install. Empty when there is none.
+	Overlay, Files release.Digest
 	// Time of the head when it made the line; zero when absent.
 	Time time.Time
 	// Console is the only terminal that gets a service shell; empty is all.
@@ -175,7 +178,9 @@ var setters = map[string]func(*Line, string) error{
 	"luna.service":   setService,
 	"luna.boot":      func(l *Line, v string) error { l.Boot = v; return nil },
 	"luna.token":     func(l *Line, v string) error { l.Token = v; return nil },
-	"luna.manifest":  setManifest,
+	"luna.manifest":  func(l *Line, v string) error { return setDigest(v, &l.Manifest) },
+	"luna.overlay":   func(l *Line, v string) error { return setDigest(v, &l.Overlay) },
+	"luna.files":     func(l *Line, v string) error { return setDigest(v, &l.Files) },
 	"luna.time":      setTime,
 	"luna.ctty":      setConsole,
 }
@@ -236,12 +241,28 @@ func setService(l *Line, v string) error {
 	return fmt.Errorf("is %q, not 0 or 1", v)
 }
 
-func setManifest(l *Line, v string) error {
+// Allowed returns the digests of the only release that may be installed, in each form that it has; none allow any.
+func (l Line) Allowed() []release.Digest {
+	if l.Manifest == "" {
+		return nil
+	}
+	return slices.DeleteFunc([]release.Digest{l.Manifest, l.Overlay, l.Files}, func(d release.Digest) bool { return d == "" })
+}
+
+// Unpacked returns the digest of what a partscript makes room for: the release's files.
+func (l Line) Unpacked() release.Digest {
+	if l.Files != "" {
+		return l.Files
+	}
+	return l.Manifest
+}
+
+func setDigest(v string, to *release.Digest) error {
 	d, err := release.ParseDigest(v)
 	if err != nil {
 		return fmt.Errorf("is not a digest: %w", err)
 	}
-	l.Manifest = d
+	*to = d
 	return nil
 }
 

@@ -6,14 +6,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/luna-hpc/luna/pkg/release"
 )
 
 const digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
+const other = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+
 const whole = `initrd=initrd.img root=luna luna.bootproto=static luna.mac=52:54:00:00:00:01 luna.ip=10.30.0.1/16 ` +
 	`luna.gw=10.30.255.1 luna.dns=10.30.255.254,fd00::1 luna.url=http://10.30.255.254:7050/luna luna.node=node001 ` +
 	`luna.hostname=node001.cluster luna.service=0 luna.boot=01ABC luna.token=secret luna.manifest=` + digest +
-	` luna.time=1700000000 luna.ctty=/dev/ttyS1 console=ttyS0,115200 dyndbg="file a.c +p luna.node=other" init=/lib/systemd/systemd` + "\n"
+	` luna.overlay=` + other + ` luna.time=1700000000 luna.ctty=/dev/ttyS1 console=ttyS0,115200 dyndbg="file a.c +p luna.node=other" init=/lib/systemd/systemd` + "\n"
 
 func TestParseReadsTheWholeLine(t *testing.T) {
 	l, err := Parse(whole)
@@ -24,10 +28,20 @@ func TestParseReadsTheWholeLine(t *testing.T) {
 		l.Address == netip.MustParsePrefix("10.30.0.1/16") && l.Gateway == netip.MustParseAddr("10.30.255.1") &&
 		slices.Equal(l.DNS, []netip.Addr{netip.MustParseAddr("10.30.255.254"), netip.MustParseAddr("fd00::1")}) &&
 		l.URL.String() == "http://10.30.255.254:7050/luna" && l.Node == "node001" && l.Hostname == "node001.cluster" &&
-		!l.Service && l.Boot == "01ABC" && l.Token == "secret" && string(l.Manifest) == digest &&
+		!l.Service && l.Boot == "01ABC" && l.Token == "secret" && slices.Equal(l.Allowed(), []release.Digest{digest, other}) && l.Unpacked() == digest &&
 		l.Time.Equal(time.Unix(1700000000, 0)) && l.Console == "ttyS1" && l.Init == "/lib/systemd/systemd" && l.Unknown == nil
 	if !same {
 		t.Errorf("got %+v", l)
+	}
+}
+
+func TestImageAndFilesOfARelease(t *testing.T) {
+	l, err := Parse("luna.mac=52:54:00:00:00:01 luna.url=http://h/luna luna.node=n1 luna.manifest=" + digest + " luna.files=" + other)
+	if err != nil || l.Unpacked() != other || !slices.Equal(l.Allowed(), []release.Digest{digest, other}) {
+		t.Errorf("got %+v, %v", l, err)
+	}
+	if l.Manifest = ""; l.Allowed() != nil {
+		t.Errorf("without a manifest %v is allowed only", l.Allowed())
 	}
 }
 

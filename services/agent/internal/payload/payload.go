@@ -56,8 +56,8 @@ type Payload struct {
 	Image string
 	// Dir is where the segments lie, Root where the tree goes.
 	Dir, Root string
-	// Allowed is the only release that may be installed; empty allows any.
-	Allowed release.Digest
+	// Allowed is the only release that may be installed, by its forms; empty allows any.
+	Allowed []release.Digest
 	// Unpacker returns one for a manifest.
 	Unpacker func(root string, m *release.Manifest) Unpacker
 	// Overlay mounts a compressed root.
@@ -105,8 +105,8 @@ func (p *Payload) Install(ctx context.Context, manifest, torrent release.Digest)
 }
 
 func (w *work) prepare(ctx context.Context, manifest, torrent release.Digest) error {
-	if w.Allowed != "" && manifest != w.Allowed {
-		return fmt.Errorf("the install script wants release %s, the kernel command line allows only %s", manifest, w.Allowed)
+	if len(w.Allowed) > 0 && !slices.Contains(w.Allowed, manifest) {
+		return fmt.Errorf("the install script wants release %s, the kernel command line allows only %s", manifest, w.Allowed[0])
 	}
 	err := w.persist(ctx, func() (err error) {
 		w.manifest, _, err = w.Head.Manifest(ctx, manifest)

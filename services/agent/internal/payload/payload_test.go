@@ -160,7 +160,7 @@ func payload(t *testing.T, o *office, dir string) *Payload {
 func TestInstall(t *testing.T) {
 	o, dir := pack(t)
 	p := payload(t, o, dir)
-	p.Allowed = o.digest
+	p.Allowed = []release.Digest{release.DigestOf([]byte("the other form")), o.digest}
 	if err := p.Install(t.Context(), o.digest, release.DigestOf(o.torrent)); err != nil {
 		t.Fatal(err)
 	}
@@ -182,8 +182,8 @@ func TestInstall(t *testing.T) {
 func TestOnlyTheAllowedRelease(t *testing.T) {
 	o, dir := pack(t)
 	p := payload(t, o, dir)
-	p.Allowed = release.DigestOf([]byte("other"))
-	if err := p.Install(t.Context(), o.digest, o.digest); err == nil || !strings.Contains(err.Error(), "the kernel command line allows only "+p.Allowed.String()) {
+	p.Allowed = []release.Digest{release.DigestOf([]byte("other"))}
+	if err := p.Install(t.Context(), o.digest, o.digest); err == nil || !strings.Contains(err.Error(), "the kernel command line allows only "+p.Allowed[0].String()) {
 		t.Errorf("got %v", err)
 	}
 	if want := "download STARTED, download FAILED"; o.heard() != want {

@@ -74,6 +74,12 @@ func (p Plan) line(b Boot) string {
 	add("token", b.Token)
 	manifest, _ := p.Payload()
 	add("manifest", manifest)
+	// A node that tries again after the group's root changed installs the same release in its other form.
+	if overlay := p.Release.GetOverlay().GetManifest(); overlay != "" && p.Overlay() {
+		add("files", p.Release.GetManifest())
+	} else {
+		add("overlay", overlay)
+	}
 	add("time", fmt.Sprint(b.Now.Unix()))
 	return strings.Join(append(words, strings.Fields(p.Kernopts())...), " ")
 }

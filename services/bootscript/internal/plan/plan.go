@@ -102,13 +102,31 @@ func Of(v catalog.View, n *inventoryv1.Node, head string, asked netip.Addr, rele
 		return p, nil
 	}
 	p.Release, p.Reason, err = releases(j.Osimage.GetId())
-	if p.Reason == "" && err == nil && p.Overlay() && p.Release.GetOverlay() == nil {
-		p.Reason = fmt.Sprintf("its release has no compressed image, which root overlay of group %s needs: pack the image again", j.Group.GetName())
-	}
 	if p.Reason != "" {
 		p.Reason = fmt.Sprintf("osimage %s: %s", j.Osimage.GetName(), p.Reason)
+		return p, err
+	}
+	if err == nil {
+		p.Reason = p.unmade()
 	}
 	return p, err
+}
+
+// Take makes the plan one of another release, or says why that cannot be installed.
+func (p *Plan) Take(r *imagepackerv1.Release) {
+	p.Release = r
+	if p.Reason == "" {
+		p.Reason = p.unmade()
+	}
+}
+
+// unmade is a sentence when the release has not the form that the node installs.
+func (p Plan) unmade() string {
+	if !p.Overlay() || p.Release.GetOverlay() != nil {
+		return ""
+	}
+	return fmt.Sprintf("osimage %s: its release has no compressed image, which root overlay of group %s needs: pack the image again, and start a node that booted before again",
+		p.Osimage.GetName(), p.Group.GetName())
 }
 
 // Overlay tells whether the node mounts a compressed image instead of unpacking the files.

@@ -76,7 +76,7 @@ func (h *Handler) pin(tx *projection.Tx, p *plan.Plan, bootID string) error {
 		}
 		began, err := h.Shelf.Release(tx, p.Osimage.GetId(), s.Release)
 		if err == nil && began != nil {
-			p.Release = began
+			p.Take(began)
 		}
 		return err
 	}
