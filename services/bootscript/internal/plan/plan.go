@@ -82,9 +82,9 @@ func first(all []string) string {
 	return all[0]
 }
 
-// Releases finds the release of an osimage that nodes boot now. Without one it
-// gives the reason.
-type Releases func(osimageID string) (r *imagepackerv1.Release, reason string, err error)
+// Releases finds the release of an osimage that nodes boot now, those that need
+// its compressed image or others. Without one it gives the reason.
+type Releases func(osimageID string, overlay bool) (r *imagepackerv1.Release, reason string, err error)
 
 // Of makes the plan of a node that asked the head named head at an address.
 func Of(v catalog.View, n *inventoryv1.Node, head string, asked netip.Addr, releases Releases) (Plan, error) {
@@ -101,7 +101,7 @@ func Of(v catalog.View, n *inventoryv1.Node, head string, asked netip.Addr, rele
 	if p.Reason = p.missing(); p.Reason != "" {
 		return p, nil
 	}
-	p.Release, p.Reason, err = releases(j.Osimage.GetId())
+	p.Release, p.Reason, err = releases(j.Osimage.GetId(), p.Overlay())
 	if p.Reason != "" {
 		p.Reason = fmt.Sprintf("osimage %s: %s", j.Osimage.GetName(), p.Reason)
 		return p, err

@@ -103,9 +103,10 @@ func (s *Shelf) missing(r *imagepackerv1.Release) int {
 }
 
 // Current returns the release of an osimage that nodes boot: the current one
-// when all its files are here, else the newest before it that is whole. When
-// there is none, the reason is a sentence.
-func (s *Shelf) Current(tx *projection.Tx, osimageID string) (r *imagepackerv1.Release, reason string, err error) {
+// when all its files are here, else the newest before it that is whole. For
+// nodes that need the compressed image, and when the current one has it, only
+// those count that have it too. When there is none, the reason is a sentence.
+func (s *Shelf) Current(tx *projection.Tx, osimageID string, overlay bool) (r *imagepackerv1.Release, reason string, err error) {
 	all, err := releases(tx, osimageID)
 	if err != nil {
 		return nil, "", err
@@ -117,12 +118,13 @@ func (s *Shelf) Current(tx *projection.Tx, osimageID string) (r *imagepackerv1.R
 	if at < 0 {
 		return nil, "none of its releases is the current one", nil
 	}
-	for i := at; i >= 0; i-- {
-		if s.missing(all.Releases[i]) == 0 {
-			return all.Releases[i], "", nil
+	newest := all.Releases[at]
+	for _, r := range slices.Backward(all.Releases[:at+1]) {
+		lacks := overlay && newest.Overlay != nil && r.Overlay == nil
+		if !lacks && s.missing(r) == 0 {
+			return r, "", nil
 		}
 	}
-	newest := all.Releases[at]
 	return nil, fmt.Sprintf("this head waits for %d of %d files of its release", s.missing(newest), len(digests(newest))), nil
 }
 
@@ -144,7 +146,7 @@ func (s *Shelf) Release(tx *projection.Tx, osimageID, manifest string) (*imagepa
 // WithKernel returns the newest whole release of an osimage with a kernel
 // version, the one that nodes boot first; nil when there is none.
 func (s *Shelf) WithKernel(tx *projection.Tx, osimageID, kernver string) (*imagepackerv1.Release, error) {
-	current, _, err := s.Current(tx, osimageID)
+	current, _, err := s.Current(tx, osimageID, false)
 	if err != nil || current.GetKernver() == kernver {
 		return current, err
 	}

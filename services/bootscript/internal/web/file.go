@@ -116,7 +116,7 @@ func (h *Handler) releaseOf(osimage, kernver string) (rel *imagepackerv1.Release
 		if err != nil || rel != nil {
 			return err
 		}
-		_, reason, err := h.Shelf.Current(tx, o.GetOsimage().GetId())
+		_, reason, err := h.Shelf.Current(tx, o.GetOsimage().GetId(), false)
 		switch {
 		case err != nil:
 			return err

@@ -20,8 +20,8 @@ type Planner struct {
 // Of returns the plan of a node that asked at an address of a head. What cannot stand in a script is a reason
 // not to boot as well.
 func (p Planner) Of(tx *projection.Tx, n *inventoryv1.Node, asked netip.Addr) (plan.Plan, error) {
-	made, err := plan.Of(catalog.Of(tx), n, p.Head, asked, func(id string) (*imagepackerv1.Release, string, error) {
-		return p.Shelf.Current(tx, id)
+	made, err := plan.Of(catalog.Of(tx), n, p.Head, asked, func(id string, overlay bool) (*imagepackerv1.Release, string, error) {
+		return p.Shelf.Current(tx, id, overlay)
 	})
 	if err == nil && made.Reason == "" {
 		made.Reason = made.Check()
