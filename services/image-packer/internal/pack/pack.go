@@ -50,6 +50,12 @@ type What struct {
 	Overlay bool
 }
 
+// needsBoot tells whether an initrd must be made that was not asked for: that of a release without a compressed image
+// may be older than these.
+func (w What) needsBoot(last *imagepackerv1.Release) bool {
+	return w.Overlay && w.Payload && !w.Boot && last.GetOverlay() == nil
+}
+
 // Pack makes a release of an image. last is the current one, or nil.
 func (p *Packer) Pack(ctx context.Context, image *inventoryv1.Osimage, what What, last *imagepackerv1.Release, rep Reporter) (*imagepackerv1.Release, error) {
 	if last == nil && !(what.Payload && what.Boot) {
@@ -64,6 +70,10 @@ func (p *Packer) Pack(ctx context.Context, image *inventoryv1.Osimage, what What
 		return nil, fault.Invalidf("%w", err)
 	}
 	r := &imagepackerv1.Release{Osimage: image.Name, Kernver: k.Version, Head: p.Head, Time: time.Now().UTC().Format(time.RFC3339)}
+	if what.needsBoot(last) {
+		rep.Note("kernel and initrd are packed too: an initrd from before the first compressed image may hold an agent that cannot mount it")
+		what.Boot = true
+	}
 	if what.Boot {
 		if err := p.boot(ctx, t, k, image, what, r, rep); err != nil {
 			return nil, err
