@@ -94,7 +94,7 @@ func TestImportIsWholeOrNothing(t *testing.T) {
 	disk := testenv.SmallDisk(t, "96m")
 	r := newRoom(t, t.TempDir())
 	var described atomic.Int32
-	var refuse atomic.Bool
+	var refuse, unknown atomic.Bool
 	r.inventory(func(req *inventoryv1.OsimageAddRequest) error {
 		described.Add(1)
 		if req.Head != "head" || req.Kernver != "" {
@@ -102,6 +102,9 @@ func TestImportIsWholeOrNothing(t *testing.T) {
 		}
 		if refuse.Load() {
 			return fault.Conflictf("somebody was faster")
+		}
+		if unknown.Swap(false) {
+			return fault.Unavailablef("outcome unknown")
 		}
 		return nil
 	})
@@ -118,6 +121,7 @@ func TestImportIsWholeOrNothing(t *testing.T) {
 		t.Errorf("not described: %v; left %q", j, r.left(disk.Dir))
 	}
 	refuse.Store(false)
+	unknown.Store(true) // so it is asked again, and the directory stays
 	must(t, os.Mkdir(to, 0o700))
 	j = r.ended(r.importInto(source, to))
 	if j.State != jobv1.State_STATE_DONE || r.left(disk.Dir) != "new" || r.left(filepath.Join(to, "usr/share/029")) == "" {
@@ -126,7 +130,7 @@ func TestImportIsWholeOrNothing(t *testing.T) {
 	if notes := strings.Join(j.Notes, "\n"); !strings.Contains(notes, "holds no kernel: put one there, as /boot/vmlinuz-VERSION") {
 		t.Errorf("notes: %s", notes)
 	}
-	if n := described.Load(); n != 2 {
+	if n := described.Load(); n != 3 {
 		t.Errorf("described %d times", n)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"time"
 
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/fault"
@@ -43,11 +44,43 @@ func (b *Bench) clone(ctx context.Context, call bus.Call, req *imagepackerv1.Osi
 			return b.undone(err)
 		}
 		j.Phase("describe", "")
-		if err := b.describe(ctx, call, add); err != nil {
-			return errors.Join(fmt.Errorf("the copy is not kept: %w", err), os.RemoveAll(add.Path))
-		}
-		return nil
+		return b.register(ctx, call, add)
 	})
+}
+
+// askAgain is how often an image is described before its fate stays unknown, and askPause what lies between.
+const (
+	askAgain = 5
+	askPause = 2 * time.Second
+)
+
+// register describes an image whose directory was made. The directory goes when the inventory refuses; while it is not
+// known whether the image was added, it is asked again with the same id, which is done once, and then the directory stays.
+func (b *Bench) register(ctx context.Context, call bus.Call, add *inventoryv1.OsimageAddRequest) error {
+	for n := 1; ; n++ {
+		err := b.describe(ctx, call, add)
+		switch fault.KindOf(err) {
+		case fault.Invalid, fault.NotFound, fault.Conflict:
+			return discard(add.Path, err)
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			n = askAgain
+		case <-time.After(askPause):
+		}
+		if n >= askAgain {
+			return fault.Unavailablef("directory %s is kept, since it is not known whether osimage %s was added: when `luna osimage show %s` does not find it, add it with that path: %w",
+				add.Path, add.Name, add.Name, err)
+		}
+	}
+}
+
+// discard removes a directory that was made for an image that is not to be.
+func discard(dir string, cause error) error {
+	return errors.Join(fmt.Errorf("the directory is not kept: %w", cause), os.RemoveAll(dir))
 }
 
 // describe sends an image's description to the inventory.

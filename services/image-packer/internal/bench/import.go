@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -134,10 +133,12 @@ func (b *Bench) bringIn(ctx context.Context, call bus.Call, src imagepackerv1.So
 		add.Kernver = kernels[0].Version
 	}
 	if err == nil {
-		err = b.describe(ctx, call, add)
+		err = b.register(ctx, call, add)
+	} else {
+		err = discard(add.Path, err)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("the directory is not kept: %w", err), os.RemoveAll(add.Path))
+		return err
 	}
 	if len(kernels) == 0 {
 		j.Note("the image holds no kernel: " + kernel.Missing(t, add.Name))
