@@ -42,7 +42,8 @@ func (f *Fact) isDir() bool     { return f.Header.Typeflag == tar.TypeDir }
 func (f *Fact) isLink() bool    { return f.Header.Typeflag == tar.TypeLink }
 func (f *Fact) isRegular() bool { return f.Header.Typeflag == tar.TypeReg }
 
-// differs returns in what a name is not as it should be. Files of the same size and time have the same content.
+// differs returns in what a name is not as it should be. Files of the same size and time have the same content, unless
+// the sums of both are known.
 func (f *Fact) differs(have *Fact) (aspects []string) {
 	a, b := f.Header, have.Header
 	kind := b.Typeflag
@@ -54,7 +55,7 @@ func (f *Fact) differs(have *Fact) (aspects []string) {
 		same bool
 	}{
 		{"type", a.Typeflag == kind},
-		{"content", !f.isRegular() || a.Size == b.Size && a.ModTime.Equal(b.ModTime)},
+		{"content", !f.isRegular() || f.sameContent(have)},
 		{"target", a.Typeflag != tar.TypeSymlink || a.Linkname == b.Linkname},
 		{"device", a.Devmajor == b.Devmajor && a.Devminor == b.Devminor},
 		{"mode", a.Typeflag == tar.TypeSymlink || a.Mode == b.Mode},
@@ -67,6 +68,13 @@ func (f *Fact) differs(have *Fact) (aspects []string) {
 		}
 	}
 	return aspects
+}
+
+func (f *Fact) sameContent(have *Fact) bool {
+	if f.Sum != nil && have.Sum != nil && !bytes.Equal(f.Sum, have.Sum) {
+		return false
+	}
+	return f.Header.Size == have.Header.Size && f.Header.ModTime.Equal(have.Header.ModTime)
 }
 
 func kindOf(mode uint32) byte {

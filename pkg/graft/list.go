@@ -160,7 +160,7 @@ func (l *lister) child(ctx context.Context, at int, base, name string, here rele
 		return true, nil
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFSOCK {
-		return false, nil // a socket without its process is nothing
+		return true, nil // a socket without its process is nothing
 	}
 	if mounted := st.Mount != here.Mount || dir && st.Dev != here.Dev; mounted && !slices.Contains(l.starts, name) || mounted && !dir {
 		return true, l.fact(at, base, name, st, func(f *Fact) { f.Mount = true })
@@ -192,5 +192,5 @@ func (l *lister) enter(ctx context.Context, at int, base, name string, st releas
 }
 
 func vanished(err error) bool {
-	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ESTALE)
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
 }

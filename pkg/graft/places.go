@@ -32,6 +32,7 @@ type places struct {
 	home uint64            // the root's mount
 	tops map[uint64]string // mount → where it is mounted, relative to the root
 	made map[uint64]string
+	used map[uint64]bool // those that something was looked up in
 }
 
 func newPlaces(root string) (*places, error) {
@@ -39,7 +40,10 @@ func newPlaces(root string) (*places, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "stat", Path: root, Err: err}
 	}
-	p := &places{root: root, home: st.Mount, tops: map[uint64]string{st.Mount: "."}, made: map[uint64]string{}}
+	if err := tellsMounts(root); err != nil {
+		return nil, err
+	}
+	p := &places{root: root, home: st.Mount, tops: map[uint64]string{st.Mount: "."}, made: map[uint64]string{}, used: map[uint64]bool{st.Mount: true}}
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
@@ -50,6 +54,18 @@ func newPlaces(root string) (*places, error) {
 	}
 	p.dir, err = beneath.Open(root)
 	return p, err
+}
+
+// tellsMounts is an error when the kernel does not say on which mount a name lies.
+func tellsMounts(root string) error {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, root+"/.", 0, unix.STATX_MNT_ID, &st); err != nil {
+		return &os.PathError{Op: "statx", Path: root, Err: err}
+	}
+	if st.Mask&unix.STATX_MNT_ID == 0 {
+		return errors.New("the kernel does not say what is mounted where: Linux 5.8 and later do")
+	}
+	return nil
 }
 
 // mounted reads a line of mountinfo, proc(5): id, parent, device, root, place, options, optional words, a hyphen, type.
@@ -79,6 +95,9 @@ func unescape(text string) string {
 func (p *places) check(f *Fact) error {
 	name := f.Name()
 	mount, err := p.of(name)
+	if err == nil {
+		p.used[mount] = true
+	}
 	if err != nil || name == "." {
 		return err
 	}
@@ -143,6 +162,23 @@ func (p *places) make(name string) (string, error) {
 	}
 	p.made[id] = folder
 	return folder, nil
+}
+
+// sync makes what was written outlast a crash.
+func (p *places) sync() (err error) {
+	for id := range p.used {
+		where := filepath.Join(p.root, p.tops[id])
+		f, failed := os.Open(where)
+		if failed != nil {
+			err = errors.Join(err, failed)
+			continue
+		}
+		if failed := unix.Syncfs(int(f.Fd())); failed != nil {
+			err = errors.Join(err, &os.PathError{Op: "sync", Path: where, Err: failed})
+		}
+		err = errors.Join(err, f.Close())
+	}
+	return err
 }
 
 // clear removes the folders; the directories that they lay in get their times back.

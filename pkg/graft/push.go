@@ -17,6 +17,8 @@ import (
 type System struct {
 	// Release is the manifest's digest of the release that it has; empty when that is not known.
 	Release string `json:"release"`
+	// Toward is the release that a push began to bring and did not end; empty when there is none.
+	Toward string `json:"toward,omitempty"`
 	// Kernel is the version of the kernel that runs.
 	Kernel string `json:"kernel"`
 }
@@ -108,7 +110,7 @@ func tellChanges(changes []release.Changed, w io.Writer) error {
 		return err
 	}
 	for _, c := range changes {
-		if err := list.Add(&Fact{Header: c.Header, Gone: c.Gone}); err != nil {
+		if err := list.Add(&Fact{Header: c.Header, Gone: c.Gone, Sum: c.Sum}); err != nil {
 			return err
 		}
 	}
@@ -125,6 +127,8 @@ type Live struct {
 	Lock string
 	// Told returns what the system tells of itself.
 	Told func() (System, error)
+	// Begin is called with the release that the tree is about to get: until Done it may be half-way.
+	Begin func(release string) error
 	// Done is called with the release that the tree has now.
 	Done func(release string) error
 }
@@ -165,7 +169,7 @@ func (v Live) Receive(ctx context.Context, l *Line) error {
 		return sent
 	}
 	return l.send(func(w io.Writer) error {
-		err := v.apply(ctx, l, plan, &r, places)
+		err := v.apply(ctx, l, plan, &r, places, o.Release)
 		if err == nil {
 			err = v.Done(o.Release)
 		}
@@ -229,6 +233,9 @@ func (v Live) plan(want []*Fact, o Order, places *places) (*Plan, Report, error)
 	if err != nil {
 		return nil, r, err
 	}
+	if err := v.sums(mine, have); err != nil {
+		return nil, r, err
+	}
 	plan, err := NewPlan(mine, have, false)
 	if err != nil {
 		return nil, r, err
@@ -248,7 +255,7 @@ func (v Live) plan(want []*Fact, o Order, places *places) (*Plan, Report, error)
 }
 
 // apply brings the plan into the tree.
-func (v Live) apply(ctx context.Context, l *Line, plan *Plan, r *Report, places *places) (err error) {
+func (v Live) apply(ctx context.Context, l *Line, plan *Plan, r *Report, places *places, release string) (err error) {
 	defer func() { err = errors.Join(err, places.clear()) }()
 	n := newGraft(v.Root, plan, places.make)
 	defer func() { err = errors.Join(err, n.Close()) }()
@@ -268,7 +275,13 @@ func (v Live) apply(ctx context.Context, l *Line, plan *Plan, r *Report, places 
 	if err != nil {
 		return err
 	}
+	if err := errors.Join(places.sync(), v.Begin(release)); err != nil {
+		return err
+	}
 	if n.refused, err = commit(v.Root, acts, false); err != nil {
+		return fmt.Errorf("the system is half-way, push again: %w", err)
+	}
+	if err := places.sync(); err != nil {
 		return fmt.Errorf("the system is half-way, push again: %w", err)
 	}
 	r.Refused = n.Refused()

@@ -21,6 +21,7 @@ type releases struct {
 	*testing.T
 	payload, image, node string
 	lock                 string
+	begun                int
 	old, new             *release.Manifest
 }
 
@@ -96,7 +97,8 @@ func (r *releases) push(from, to *release.Manifest, change func(*graft.Push)) (g
 	here, there := io.Pipe()
 	back, forth := io.Pipe()
 	ended := make(chan error, 1)
-	live := graft.Live{Root: r.node, Lock: r.lock, Told: func() (graft.System, error) { return graft.System{Kernel: "6.1"}, nil }, Done: func(string) error { return nil }}
+	live := graft.Live{Root: r.node, Lock: r.lock, Told: func() (graft.System, error) { return graft.System{Kernel: "6.1"}, nil },
+		Begin: func(string) error { r.begun++; return nil }, Done: func(string) error { return nil }}
 	go func() {
 		err := live.Receive(r.Context(), graft.NewLine(back, there))
 		there.CloseWithError(errors.Join(err, io.ErrClosedPipe))
@@ -197,6 +199,19 @@ func TestNodesOwnFilesAreNotReplaced(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	r.wantOwn("srv/null/file", "mine\n")
+}
+
+// TestContentIsWhatCounts has a file of the new one's size and time with another content.
+func TestContentIsWhatCounts(t *testing.T) {
+	r := newReleases(t)
+	testenv.Shell(t, `printf 'odd\n' >"$1/etc/motd"; touch -r "$2/etc/motd" "$1/etc/motd"`, r.node, r.image)
+	if _, err := r.push(r.old, r.new, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.wantOwn("etc/motd", "new\n")
+	if r.begun != 1 {
+		t.Errorf("the push began %d times", r.begun)
+	}
 }
 
 // TestSecondPushIsRefused has the lock held by another push.

@@ -21,6 +21,8 @@ type Changed struct {
 	Header *tar.Header
 	// Gone says that the newer release does not have the name.
 	Gone bool
+	// Sum is the SHA-256 of a regular file's content.
+	Sum []byte
 }
 
 // Changes returns the names that two releases whose segments lie in payload do not hold alike, sorted by name, and all
@@ -52,7 +54,12 @@ func Changes(ctx context.Context, payload string, old, new *Manifest) ([]Changed
 	}
 	var all []Changed
 	for name := range wanted {
-		all = append(all, Changed{Header: after[name].header})
+		is := after[name]
+		c := Changed{Header: is.header}
+		if is.kind == tar.TypeReg {
+			c.Sum = is.content[:]
+		}
+		all = append(all, c)
 	}
 	for name, was := range before {
 		if _, ok := after[name]; !ok {

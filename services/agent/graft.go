@@ -72,6 +72,8 @@ const lockFile = "/run/luna-push.lock"
 // pushed is what releaseFile holds.
 type pushed struct {
 	Release string `json:"release"`
+	// Toward is the release that a push began to bring, and did not end.
+	Toward string `json:"toward,omitempty"`
 	// Boot is the boot in which it was pushed: one that came later installed what its kernel's line names.
 	Boot string `json:"boot"`
 }
@@ -79,7 +81,13 @@ type pushed struct {
 // push lets the head bring this system to another release.
 func push(ctx context.Context, in io.Reader, out io.Writer) error {
 	line, _ := cmdline.Read(cmdline.Path) // what is wrong with it was wrong at the boot already
-	live := graft.Live{Root: "/", Lock: lockFile, Told: func() (graft.System, error) { return system(line) }, Done: func(release string) error { return remember(pushed{release, line.Boot}) }}
+	var told graft.System
+	live := graft.Live{Root: "/", Lock: lockFile,
+		Told: func() (_ graft.System, err error) { told, err = system(line); return told, err },
+		Begin: func(release string) error {
+			return remember(pushed{Release: told.Release, Toward: release, Boot: line.Boot})
+		},
+		Done: func(release string) error { return remember(pushed{Release: release, Boot: line.Boot}) }}
 	return live.Receive(ctx, graft.NewLine(in, out))
 }
 
@@ -102,7 +110,7 @@ func system(line cmdline.Line) (graft.System, error) {
 		return told, fmt.Errorf("read %s: %w", releaseFile, err)
 	}
 	if line.Manifest == "" || p.Boot == line.Boot {
-		told.Release = p.Release
+		told.Release, told.Toward = p.Release, p.Toward
 	}
 	return told, nil
 }
@@ -116,8 +124,20 @@ func remember(p pushed) error {
 		return err
 	}
 	next := releaseFile + ".new"
-	if err := os.WriteFile(next, append(data, '\n'), 0o644); err != nil {
+	f, err := os.OpenFile(next, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
 		return err
 	}
-	return os.Rename(next, releaseFile)
+	_, err = f.Write(append(data, '\n'))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(next, releaseFile); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(releaseFile))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }

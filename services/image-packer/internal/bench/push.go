@@ -181,6 +181,9 @@ func (p *pusher) delta(ctx context.Context, has graft.System) (*delta, error) {
 	if from == "" {
 		from = p.from
 	}
+	if has.Toward != "" && has.Toward != p.to.Manifest {
+		return nil, fault.Conflictf("not done: a push of release %s to it was interrupted, and it has a part of that: push that one first, --release %s, or boot it anew", has.Toward, has.Toward)
+	}
 	if from == "" {
 		return nil, fault.Conflictf("not done: it cannot tell which release it has, as it was not booted by Luna; say so, --from RELEASE")
 	}
