@@ -132,6 +132,7 @@ func (b *Bench) start(title string, lock func() (*imagelock.Lock, error), do fun
 		b.end(dirs)
 		if err != nil {
 			b.Log.Warn("work on an image failed", "job", title, "err", err)
+			err = readable{err}
 		}
 		j.End(err)
 	})

@@ -100,7 +100,7 @@ func (p *pusher) run(ctx context.Context, nodes []target, j *job.Job) (err error
 	j.Phase("nodes", "nodes")
 	var mu sync.Mutex
 	var done int64
-	limit := pushesAtOnce
+	most, limit := room(nodes), pushesAtOnce
 	if p.req.Limit > 0 {
 		limit = int(p.req.Limit)
 	}
@@ -110,8 +110,8 @@ func (p *pusher) run(ctx context.Context, nodes []target, j *job.Job) (err error
 		group.Go(func() error {
 			r := &jobv1.Result{Name: t.node}
 			text, err := p.node(ctx, t)
-			if r.Text = text; err != nil {
-				r.Text, r.Error, r.ErrorCode = "", err.Error(), uint32(fault.KindOf(err).Code())
+			if r.Text = fit(text, most); err != nil {
+				r.Text, r.Error, r.ErrorCode = "", fit(err.Error(), most), uint32(fault.KindOf(err).Code())
 			}
 			j.Result(r)
 			mu.Lock()

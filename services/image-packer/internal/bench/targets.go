@@ -125,6 +125,9 @@ func (b *Bench) hostKeys(ctx context.Context, h *remote.Host) {
 	keys, err := b.told(ctx, h.Name)
 	if err != nil {
 		b.Log.Warn("the host keys that a node has told are not known", "node", h.Name, "err", err) // files may have them
+		if fault.KindOf(err) != fault.NotFound {
+			h.Unsure = err
+		}
 	}
 	h.Keys = keys
 }

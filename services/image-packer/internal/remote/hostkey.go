@@ -82,6 +82,8 @@ func (c *checker) check(key ssh.PublicKey) error {
 		return fault.Conflictf("not done: the host key of %s, %s, is not the one in %s: somebody may be listening, or the machine was installed anew; correct the line when that is so", c.host.Name, seen, *wrong)
 	case len(c.told) > 0:
 		return fault.Conflictf("not done: the host key of %s, %s, is none of those that it told when it was installed (`luna cluster known_hosts`): somebody may be listening; when its keys were changed since, write the new one into %s", c.host.Name, seen, c.files[0])
+	case c.host.Accept && c.host.Unsure != nil:
+		return fault.Unavailablef("not done: the host key of %s, %s, is in no file and cannot be compared with those that it told when it was installed, so that it is not accepted: %w", c.host.Name, seen, c.host.Unsure)
 	case c.host.Accept:
 		c.accepted = seen
 		return nil

@@ -46,6 +46,8 @@ type Host struct {
 	Keys []string
 	// Accept takes a host key of which nothing is known. One that is known to be another is never taken.
 	Accept bool
+	// Unsure is why it is not known which keys the machine has told: nothing is accepted then.
+	Unsure error
 }
 
 // Machine is one that root was let in to.
