@@ -86,7 +86,7 @@ func FuzzInstall(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, osimage, domain, pre, part, post, options string) {
 		for _, text := range []string{name, osimage, domain, pre, part, post, options} {
 			if inventoryv1.CheckText("text", text) != nil || strings.ToValidUTF8(text, "") != text {
-				t.Skip("the inventory does not take it")
+				return // the inventory does not take it
 			}
 		}
 		p := example()

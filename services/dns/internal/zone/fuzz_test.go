@@ -29,7 +29,7 @@ func FuzzZones(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name, domain, ns, card, include, reverse string) {
 		if !taken(name, domain, ns, card, include, reverse) {
-			t.Skip("the inventory does not take it")
+			return // the inventory does not take it
 		}
 		facts := room()
 		facts.Networks[0].Include, facts.Networks[0].RevInclude, facts.Networks[2].NsHostname = include, reverse, ns
