@@ -70,19 +70,10 @@ func (s *Shelf) has(name string) bool {
 	return s.have[name]
 }
 
-// digests returns those of a release's files: four, and two of its compressed image when it has one.
-func digests(r *imagepackerv1.Release) []string {
-	all := []string{r.GetKernel(), r.GetInitrd(), r.GetTorrent(), r.GetManifest()}
-	if o := r.GetOverlay(); o != nil {
-		all = append(all, o.GetTorrent(), o.GetManifest())
-	}
-	return all
-}
-
 // files returns the names of a release's files.
 func files(r *imagepackerv1.Release) []string {
 	var names []string
-	for _, d := range digests(r) {
+	for _, d := range r.Digests() {
 		if digest, err := release.ParseDigest(d); err == nil && !slices.Contains(names, digest.Hex()) {
 			names = append(names, digest.Hex())
 		}
@@ -94,7 +85,7 @@ func files(r *imagepackerv1.Release) []string {
 // not name all of them is never whole.
 func (s *Shelf) missing(r *imagepackerv1.Release) int {
 	n := 0
-	for _, d := range digests(r) {
+	for _, d := range r.Digests() {
 		if digest, err := release.ParseDigest(d); err != nil || !s.has(digest.Hex()) {
 			n++
 		}
@@ -125,7 +116,7 @@ func (s *Shelf) Current(tx *projection.Tx, osimageID string, overlay bool) (r *i
 			return r, "", nil
 		}
 	}
-	return nil, fmt.Sprintf("this head waits for %d of %d files of its release", s.missing(newest), len(digests(newest))), nil
+	return nil, fmt.Sprintf("this head waits for %d of %d files of its release", s.missing(newest), len(newest.Digests())), nil
 }
 
 // Release returns a kept release of an osimage by its manifest when it is

@@ -59,15 +59,6 @@ func (f *Files) Add(write func(w io.Writer) error) (release.Digest, int64, error
 	return d, info.Size(), os.Rename(tmp.Name(), f.Path(d))
 }
 
-// Digests returns the digests of the files that a release names.
-func Digests(r *imagepackerv1.Release) []release.Digest {
-	all := []release.Digest{release.Digest(r.Manifest), release.Digest(r.Torrent), release.Digest(r.Kernel), release.Digest(r.Initrd)}
-	if o := r.Overlay; o != nil {
-		all = append(all, release.Digest(o.Manifest), release.Digest(o.Torrent))
-	}
-	return all
-}
-
 // Upload puts the files that an outbox entry's releases name into the object
 // store, those first that are missing there; nothing else needs any.
 func (f *Files) Upload(ctx context.Context, e outbox.Entry) error {
@@ -83,8 +74,8 @@ func (f *Files) Upload(ctx context.Context, e outbox.Entry) error {
 		return fmt.Errorf("open bucket %s: %w", subject.Files, err)
 	}
 	for _, r := range m.Releases {
-		for _, d := range Digests(r) {
-			if err := f.put(ctx, store, d); err != nil {
+		for _, d := range r.Digests() {
+			if err := f.put(ctx, store, release.Digest(d)); err != nil {
 				return fmt.Errorf("store %s: %w", d, err)
 			}
 		}
@@ -113,8 +104,8 @@ func (f *Files) Sweep(ctx context.Context, payload string, all map[string]*image
 	files, segments := map[string]bool{}, map[string]bool{}
 	for _, rs := range all {
 		for _, r := range rs.Releases {
-			for _, d := range Digests(r) {
-				files[d.Hex()] = true
+			for _, d := range r.Digests() {
+				files[release.Digest(d).Hex()] = true
 			}
 			err := f.segments(r.Manifest, segments)
 			if o := r.Overlay; o != nil && err == nil {

@@ -18,15 +18,6 @@ import (
 // packerFiles are where image-packer keeps the files of its releases, as parts' names.
 const packerFiles = "data/image-packer/files/"
 
-// releaseFiles returns the digests of the files that a release names.
-func releaseFiles(r *imagepackerv1.Release) []release.Digest {
-	all := []release.Digest{release.Digest(r.Manifest), release.Digest(r.Torrent), release.Digest(r.Kernel), release.Digest(r.Initrd)}
-	if o := r.Overlay; o != nil {
-		all = append(all, release.Digest(o.Manifest), release.Digest(o.Torrent))
-	}
-	return all
-}
-
 // collector gathers parts, each once.
 type collector struct {
 	data  string
@@ -51,8 +42,9 @@ func (c *collector) file(name string, d release.Digest, images bool) error {
 
 // packerFiles adds the files of a release that image-packer has here.
 func (c *collector) packerFiles(r *imagepackerv1.Release, images bool) error {
-	for _, d := range releaseFiles(r) {
-		if _, err := release.ParseDigest(string(d)); err != nil {
+	for _, name := range r.Digests() {
+		d, err := release.ParseDigest(name)
+		if err != nil {
 			return fmt.Errorf("release of %s: %w", r.Osimage, err)
 		}
 		if err := c.file(packerFiles+d.Hex(), d, images); err != nil && !errors.Is(err, fs.ErrNotExist) {
