@@ -9,6 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Modules are the kernel modules that a compressed root takes: loop and erofs for the image, overlay for what is written.
+// Loop devices are there only once their module is.
+var Modules = []string{"loop", "erofs", "overlay"}
+
 // loopControl is made by devtmpfs when the loop module is loaded.
 const loopControl = "/dev/loop-control"
 

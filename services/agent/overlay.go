@@ -5,13 +5,11 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"github.com/luna-hpc/luna/pkg/erofs"
 	"github.com/luna-hpc/luna/services/agent/internal/modalias"
 	"github.com/luna-hpc/luna/services/agent/internal/preload"
 	"github.com/luna-hpc/luna/services/agent/internal/sysroot"
 )
-
-// overlayModules are what a compressed root is mounted with. Loop devices are there only once their module is.
-var overlayModules = []string{"loop", "erofs", "overlay"}
 
 // overlay mounts a compressed root. Modules that cannot be loaded may be in the kernel itself: the mount tells.
 func (t *tool) overlay(ctx context.Context, image, dir string) error {
@@ -23,7 +21,7 @@ func (t *tool) overlay(ctx context.Context, image, dir string) error {
 		}
 		probe = loader.Named
 	}
-	if _, err := preload.Load(ctx, overlayModules, probe); err != nil {
+	if _, err := preload.Load(ctx, erofs.Modules, probe); err != nil {
 		t.log.Warn("modules for the root", "err", err)
 	}
 	return sysroot.Overlay(image, dir, filepath.Join(t.run, "root"))

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/luna-hpc/luna/pkg/erofs"
 	"github.com/luna-hpc/luna/pkg/fault"
 	"github.com/luna-hpc/luna/pkg/release"
 	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
@@ -34,21 +36,18 @@ func (p *Packer) overlay(ctx context.Context, t tree.Tree, image *inventoryv1.Os
 	return err
 }
 
-// overlayModules are what a kernel mounts a compressed root with.
-var overlayModules = []string{"erofs", "loop", "overlay"}
-
 // ofOverlay tells what a kernel lacks to mount a compressed root.
 func ofOverlay(t tree.Tree, kernver string, asked []string) ([]string, error) {
 	set, err := module.Read(t, kernver)
 	if err != nil {
 		return nil, err
 	}
-	choice, err := set.Choose(append(overlayModules[:len(overlayModules):len(overlayModules)], asked...), func(string) bool { return true })
+	choice, err := set.Choose(slices.Concat(erofs.Modules, asked), func(string) bool { return true })
 	if err != nil {
 		return nil, err
 	}
 	var missing []string
-	for _, name := range overlayModules {
+	for _, name := range erofs.Modules {
 		if !choice.Asks(name) && !set.Builtin(name) {
 			missing = append(missing, name)
 		}
