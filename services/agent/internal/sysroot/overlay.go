@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/luna-hpc/luna/pkg/erofs"
+	"github.com/luna-hpc/luna/pkg/release"
 )
 
 // Changes are the options of the tmpfs that takes what is written to a compressed root.
@@ -51,32 +51,27 @@ func hide(dir string) error {
 	return nil
 }
 
-// alike gives the directory to, which becomes the overlay's root, what the image's root has.
-func alike(from, to string) error {
-	var st unix.Stat_t
-	if err := unix.Stat(from, &st); err != nil {
+// alike gives the directory to, which becomes the overlay's root, what the image's root has. Attributes that a tmpfs does
+// not know, as user.* before Linux 6.6, are left out.
+func alike(from, to string) (err error) {
+	f, err := os.Open(from)
+	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.Lchown(to, int(st.Uid), int(st.Gid)), unix.Chmod(to, st.Mode&0o7777)); err != nil {
+	defer func() { err = errors.Join(err, f.Close()) }()
+	st, err := release.Stat(int(f.Fd()), "")
+	if err != nil {
 		return err
 	}
-	names := make([]byte, 64<<10) // more the kernel does not list
-	n, err := unix.Listxattr(from, names)
-	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+	root, err := release.DescribeOpen(int(f.Fd()), ".", st)
+	if err != nil {
 		return err
 	}
-	value := make([]byte, 64<<10)
-	for name := range strings.SplitSeq(string(names[:max(n, 0)]), "\x00") {
-		if name == "" {
-			continue
-		}
-		size, err := unix.Getxattr(from, name, value)
-		if err == nil {
-			err = unix.Setxattr(to, name, value[:size], 0)
-		}
-		if err != nil && !errors.Is(err, unix.EOPNOTSUPP) { // a tmpfs knows no user.* before Linux 6.6
-			return fmt.Errorf("%s: %w", name, err)
-		}
+	m, err := release.NewMaker(to)
+	if err != nil {
+		return err
 	}
-	return nil
+	defer func() { err = errors.Join(err, m.Close()) }()
+	root.Name = "." // a directory's ends with a slash
+	return m.SetDir(root)
 }
