@@ -62,6 +62,19 @@ func (d *Dir) Parent(name string, create bool) (int, string, error) {
 	return d.last(), base, nil
 }
 
+// File opens the file at name for reading; a link is an error, and it never waits for a writer of a FIFO.
+func (d *Dir) File(name string) (*os.File, error) {
+	at, base, err := d.Parent(name, false)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.Openat(at, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	return os.NewFile(uintptr(fd), base), nil
+}
+
 // Path returns a path to base in the open directory fd, for calls that know no descriptors.
 // Only the last part can be a link.
 func Path(fd int, base string) string {

@@ -84,15 +84,10 @@ func (g *Graft) own(ctx context.Context) (err error) {
 
 // copy makes a file that has the content of the one in its place.
 func (g *Graft) copy(ctx context.Context, dir *beneath.Dir, s Step) error {
-	at, base, err := dir.Parent(s.Name, false)
+	f, err := dir.File(s.Name)
 	if err != nil {
 		return err
 	}
-	fd, err := unix.Openat(at, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	f := os.NewFile(uintptr(fd), base)
 	defer f.Close()
 	return g.stage(ctx, s.Name, s.want.Header, f)
 }

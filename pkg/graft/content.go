@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
@@ -76,16 +75,12 @@ func (c *contents) flag(name, key string) error {
 }
 
 func (c *contents) attempt(name string, last bool) (steady bool, err error) {
-	at, base, err := c.dir.Parent(name, false)
+	f, err := c.dir.File(name)
 	if err != nil {
 		return false, err
 	}
-	fd, err := unix.Openat(at, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false, err
-	}
-	f := os.NewFile(uintptr(fd), base)
 	defer f.Close()
+	fd := int(f.Fd())
 	before, err := release.Stat(fd, "")
 	if err != nil {
 		return false, err
