@@ -51,7 +51,12 @@ lost+found/
 /etc/resolv.conf
 /etc/adjtime
 /etc/udev/rules.d/70-persistent-*
-/etc/netplan/*
+` + networkFiles
+
+// networkFiles are those that the agent writes for a node's network, or changes.
+const networkFiles = `/etc/netplan/*
+/lib/netplan/*
+/usr/lib/netplan/*
 /etc/systemd/network/*
 /etc/NetworkManager/system-connections/*
 /etc/network/interfaces

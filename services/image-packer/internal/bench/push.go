@@ -32,17 +32,9 @@ const nodeFiles = `/etc/hostname
 /etc/hosts
 /etc/fstab
 /etc/resolv.conf
-/etc/netplan/*
-/etc/systemd/network/*
 /etc/systemd/resolved.conf.d/luna.conf
-/etc/NetworkManager/system-connections/*
-/etc/network/interfaces
-/etc/network/interfaces.d/*
-/etc/sysconfig/network
-/etc/sysconfig/network-scripts/ifcfg-*
-/etc/sysconfig/network/ifcfg-*
 /etc/cloud/cloud.cfg.d/99-luna-network.cfg
-`
+` + networkFiles
 
 // push begins to bring nodes to a release.
 func (b *Bench) push(_ context.Context, _ bus.Call, req *imagepackerv1.OsimagePushRequest) (*jobv1.JobReply, error) {
