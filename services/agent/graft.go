@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 
 	"github.com/luna-hpc/luna/pkg/graft"
@@ -91,13 +92,14 @@ func push(ctx context.Context, in io.Reader, out io.Writer) error {
 	return live.Receive(ctx, graft.NewLine(in, out))
 }
 
-// system tells which release this system has: what was pushed since it was booted, or what was installed then.
+// system tells which release this system has: what was pushed since it was booted, or what was installed then. One with a
+// compressed root has the files of the release that the image was made of.
 func system(line cmdline.Line) (graft.System, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return graft.System{}, err
 	}
-	told := graft.System{Release: string(line.Manifest), Kernel: string(bytes.TrimRight(u.Release[:], "\x00"))}
+	told := graft.System{Release: string(line.Unpacked()), Kernel: string(bytes.TrimRight(u.Release[:], "\x00"))}
 	data, err := os.ReadFile(releaseFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return told, nil
@@ -123,16 +125,7 @@ func remember(p pushed) error {
 	if err := os.MkdirAll(filepath.Dir(releaseFile), 0o755); err != nil {
 		return err
 	}
-	next := releaseFile + ".new"
-	f, err := os.OpenFile(next, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(next, releaseFile); err != nil {
+	if err := renameio.WriteFile(releaseFile, append(data, '\n'), 0o644); err != nil {
 		return err
 	}
 	dir, err := os.Open(filepath.Dir(releaseFile))

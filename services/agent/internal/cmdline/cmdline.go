@@ -249,7 +249,8 @@ func (l Line) Allowed() []release.Digest {
 	return slices.DeleteFunc([]release.Digest{l.Manifest, l.Overlay, l.Files}, func(d release.Digest) bool { return d == "" })
 }
 
-// Unpacked returns the digest of what a partscript makes room for: the release's files.
+// Unpacked returns the digest of the release's files, which a partscript makes room for, also where Manifest is its
+// compressed image.
 func (l Line) Unpacked() release.Digest {
 	if l.Files != "" {
 		return l.Files
