@@ -2,6 +2,8 @@ package integration_test
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +52,7 @@ func TestRoots(t *testing.T) {
 	c.want(address, "cat /srv/acl.txt", "changed")
 	c.want(address, "systemctl is-system-running", "running")
 	t.Log(c.ssh(address, "free -m; df -m /; losetup -a; systemd-analyze"))
+	c.pushed(address)
 
 	c.reboot(m, address)
 	c.up("compressed in memory again", address)
@@ -65,6 +68,19 @@ func TestRoots(t *testing.T) {
 	c.up("on a disk", address)
 	c.want(address, "findmnt -n -o SOURCE,FSTYPE /", "/dev/vda ext4")
 	c.kept(address)
+}
+
+// pushed brings a changed image to the node, whose root is compressed, as to any other.
+func (c *checker) pushed(address string) {
+	c.t.Helper()
+	dir := filepath.Join(c.l.Data(), "changed")
+	c.do("osimage", "clone", "compute", "--to", "changed", "--path", dir)
+	must(c.t, os.WriteFile(filepath.Join(dir, "etc/pushed"), []byte("from the image\n"), 0o644))
+	c.do("osimage", "pack", "changed")
+	c.do("group", "change", "compute", "-o", "changed")
+	c.do("osimage", "push", "changed", "--nodes", "node001")
+	c.want(address, "cat /etc/pushed", "from the image")
+	c.do("group", "change", "compute", "-o", "compute")
 }
 
 // kept looks at what of the image only a whole root has.
