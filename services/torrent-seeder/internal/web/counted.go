@@ -22,6 +22,7 @@ type counted struct {
 
 // Write sends p.
 func (c *counted) Write(p []byte) (n int, err error) {
+	defer func() { c.sent.Add(float64(n)) }()
 	for part := p; err == nil && len(part) > 0; {
 		now := part
 		if c.upload != nil {
@@ -35,7 +36,6 @@ func (c *counted) Write(p []byte) (n int, err error) {
 		n += m
 		part = part[m:]
 	}
-	c.sent.Add(float64(n))
 	return n, err
 }
 
