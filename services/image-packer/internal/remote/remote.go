@@ -77,10 +77,11 @@ func (a Access) Connect(ctx context.Context, h Host) (*Machine, error) {
 		HostKeyCallback: check.callback, HostKeyAlgorithms: check.algorithms()}
 	target := net.JoinHostPort(h.Address, strconv.Itoa(h.Port))
 	dialer := net.Dialer{Timeout: patience, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 10 * time.Second, Count: 4}}
-	conn, err := dialer.DialContext(ctx, "tcp", target)
+	tcp, err := dialer.DialContext(ctx, "tcp", target)
 	if err != nil {
 		return nil, fault.Unavailablef("not done: %s does not answer on ssh: %w", h.Name, err)
 	}
+	conn := &lively{Conn: tcp}
 	m.stop = context.AfterFunc(ctx, func() { conn.Close() })
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -91,7 +92,7 @@ func (a Access) Connect(ctx context.Context, h Host) (*Machine, error) {
 		return nil, errors.Join(login(h, file, check, err), conn.Close())
 	}
 	m.client, m.Accepted = ssh.NewClient(c, channels, requests), check.accepted
-	return m, conn.SetDeadline(time.Time{})
+	return m, conn.watch(mute)
 }
 
 // login says why root was not let in.
