@@ -12,6 +12,7 @@ import (
 
 	"github.com/luna-hpc/luna/pkg/graft"
 	"github.com/luna-hpc/luna/pkg/testenv"
+	"github.com/luna-hpc/luna/pkg/treetest"
 )
 
 // grab brings what is below from into to, over a pipe.
@@ -64,7 +65,7 @@ func wantSame(t *testing.T, from, to string) {
 
 func TestGrabMakesTheSameTree(t *testing.T) {
 	from, to := t.TempDir(), image(t)
-	testenv.Tree(t, from)
+	treetest.System(t, from)
 	r, err := grab(t, from, to, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +114,7 @@ mkdir -p new/deep/er; echo x >new/deep/er/file; mv usr/share/doc/6 usr/share/doc
 
 func TestGrabBringsWhatChanged(t *testing.T) {
 	from, to := t.TempDir(), image(t)
-	testenv.Tree(t, from)
+	treetest.System(t, from)
 	if _, err := grab(t, from, to, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +171,7 @@ func stat(t *testing.T, path string) [3]int64 {
 // TestBrokenGrabLeavesTheTree cuts the connection after each number of bytes.
 func TestBrokenGrabLeavesTheTree(t *testing.T) {
 	from, to := t.TempDir(), image(t)
-	testenv.Tree(t, from)
+	treetest.System(t, from)
 	testenv.Shell(t, `mkdir "$1/etc"; echo old >"$1/etc/passwd"; echo gone >"$1/gone"`, to)
 	before := differences(t, from, to)
 	for _, after := range []int64{0, 1, 1000, 10_000, 60_000, 150_000} {

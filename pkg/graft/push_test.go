@@ -14,6 +14,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/graft"
 	"github.com/luna-hpc/luna/pkg/release"
 	"github.com/luna-hpc/luna/pkg/testenv"
+	"github.com/luna-hpc/luna/pkg/treetest"
 )
 
 // releases are two releases of one image, and a node that was installed with the first.
@@ -35,7 +36,7 @@ rm srv/disk; mkdir srv/disk; echo in >srv/disk/file; mkfifo etc/fifo; ln usr/sha
 func newReleases(t *testing.T) *releases {
 	t.Helper()
 	r := &releases{T: t, payload: t.TempDir(), image: t.TempDir(), node: t.TempDir(), lock: filepath.Join(t.TempDir(), "lock")}
-	testenv.Tree(t, r.image)
+	treetest.System(t, r.image)
 	testenv.Shell(t, `echo one >"$1/etc/hostname"`, r.image)
 	r.old = r.pack()
 	r.install()

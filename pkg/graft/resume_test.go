@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"github.com/luna-hpc/luna/pkg/testenv"
+	"github.com/luna-hpc/luna/pkg/treetest"
 )
 
 // TestGrabThatWasKilledIsEnded begins to commit a grab, stops after every tenth act, and has Resume end it.
 func TestGrabThatWasKilledIsEnded(t *testing.T) {
 	from := t.TempDir()
-	testenv.Tree(t, from)
+	treetest.System(t, from)
 	for stop := 0; ; stop += 10 {
 		dir := filepath.Join(t.TempDir(), "image")
 		// What was there is of other kinds, or linked otherwise.

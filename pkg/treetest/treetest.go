@@ -1,4 +1,4 @@
-// Package treetest lets foreign programs compare directories.
+// Package treetest makes directories with all that a system may hold, and lets foreign programs compare them.
 package treetest
 
 import (

@@ -11,6 +11,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/fault"
 	"github.com/luna-hpc/luna/pkg/subject"
 	"github.com/luna-hpc/luna/pkg/testenv"
+	"github.com/luna-hpc/luna/pkg/treetest"
 	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
 	jobv1 "github.com/luna-hpc/luna/proto/job/v1"
 	imagepacker "github.com/luna-hpc/luna/services/image-packer"
@@ -20,7 +21,7 @@ import (
 func newHost(t *testing.T) (r *room, host string, sshd *testenv.SSHD) {
 	t.Helper()
 	host = t.TempDir()
-	testenv.Tree(t, host)
+	treetest.System(t, host)
 	sshd = testenv.StartSSHD(t, host)
 	r = newRoomWith(t, t.TempDir(), imagepacker.Config{Agent: testenv.Agent(t), Keep: 3, SSHKey: sshd.Key, KnownHosts: []string{sshd.KnownHosts}, SSHPort: sshd.Port})
 	return r, host, sshd

@@ -1,12 +1,13 @@
-package testenv
+package treetest
 
 import (
-	"os/exec"
 	"testing"
+
+	"github.com/luna-hpc/luna/pkg/testenv"
 )
 
-// tree makes one of everything that a root file system can hold.
-const tree = `set -eu
+// system makes the tree of a small system.
+const system = `set -eu
 cd "$1"
 mkdir -p etc/ssh usr/bin usr/share/doc var/log var/lib/app srv/shared home boot proc sys dev run tmp root
 chmod 1777 tmp; chmod 0700 root; chmod 2770 srv/shared
@@ -32,23 +33,14 @@ n=0; for f in etc/* srv/* usr/bin/* usr/share/* usr/share/doc/[1-9] var/* var us
 done
 `
 
-// Tree makes in dir, which is empty, a tree with one of everything: capabilities, access lists, attributes, hard links,
-// sparse files, devices, fifos, odd names, times of nanoseconds. It needs a file system on a disk.
-func Tree(t testing.TB, dir string) {
+// System makes in dir, which is empty, the tree of a small system, with what belongs to one machine alone, and one of
+// each of what Fill has many of: capabilities, access lists, attributes, hard links, sparse files, devices, fifos, odd
+// names, times of nanoseconds. It needs a file system on a disk.
+func System(t testing.TB, dir string) {
 	t.Helper()
-	Root(t)
+	testenv.Root(t)
 	for _, p := range []string{"setcap", "setfacl", "setfattr"} {
-		Program(t, p)
+		testenv.Program(t, p)
 	}
-	Shell(t, tree, dir)
-}
-
-// Shell runs a bash script with arguments; its failure is the test's.
-func Shell(t testing.TB, script string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(Program(t, "bash"), append([]string{"-c", script, "test"}, args...)...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return string(out)
+	testenv.Shell(t, system, dir)
 }
