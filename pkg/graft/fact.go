@@ -29,6 +29,8 @@ type Fact struct {
 	Gone bool
 	// Sum is the SHA-256 of the content where it is known.
 	Sum []byte
+	// Was is the type that the name had before, where that is known.
+	Was byte
 
 	state release.State
 	// holds says that below are names that were left out.
@@ -117,6 +119,7 @@ const (
 	paxMount = "LUNA.mount"
 	paxGone  = "LUNA.gone"
 	paxSum   = "LUNA.sum"
+	paxWas   = "LUNA.was"
 )
 
 // Listing writes facts, as a tar without content.
@@ -153,6 +156,9 @@ func (l *Listing) Add(f *Fact) error {
 	}
 	if f.Sum != nil {
 		hdr.PAXRecords[paxSum] = hex.EncodeToString(f.Sum)
+	}
+	if f.Was != 0 {
+		hdr.PAXRecords[paxWas] = string(f.Was)
 	}
 	if f.isDir() {
 		hdr.Name += "/"
@@ -198,6 +204,9 @@ func readFact(hdr *tar.Header) (f *Fact, err error) {
 		if f.Sum, err = hex.DecodeString(sum); err != nil {
 			return nil, fmt.Errorf("listing: %q: %w", hdr.Name, err)
 		}
+	}
+	if was := hdr.PAXRecords[paxWas]; was != "" {
+		f.Was = was[0]
 	}
 	if hdr.Typeflag == tar.TypeDir {
 		hdr.Name = strings.TrimSuffix(hdr.Name, "/")

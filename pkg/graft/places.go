@@ -33,6 +33,7 @@ type places struct {
 	tops map[uint64]string // mount → where it is mounted, relative to the root
 	made map[uint64]string
 	used map[uint64]bool // those that something was looked up in
+	dirs map[string]bool // what was checked and shall be a directory
 }
 
 func newPlaces(root string) (*places, error) {
@@ -43,7 +44,7 @@ func newPlaces(root string) (*places, error) {
 	if err := tellsMounts(root); err != nil {
 		return nil, err
 	}
-	p := &places{root: root, home: st.Mount, tops: map[uint64]string{st.Mount: "."}, made: map[uint64]string{}, used: map[uint64]bool{st.Mount: true}}
+	p := &places{root: root, home: st.Mount, tops: map[uint64]string{st.Mount: "."}, made: map[uint64]string{}, used: map[uint64]bool{st.Mount: true}, dirs: map[string]bool{}}
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
@@ -91,8 +92,16 @@ func unescape(text string) string {
 }
 
 // check is an error when a name does not lie on what is the system's, or is where something is mounted that is not, or
-// that is no directory's place.
+// where the system has put something else in the place of a directory. What is above a name is checked before it.
 func (p *places) check(f *Fact) error {
+	err := p.look(f)
+	if err == nil && f.isDir() && !f.Gone {
+		p.dirs[f.Name()] = true
+	}
+	return err
+}
+
+func (p *places) look(f *Fact) error {
 	name := f.Name()
 	mount, err := p.of(name)
 	if err == nil {
@@ -103,19 +112,40 @@ func (p *places) check(f *Fact) error {
 	}
 	at, base, err := p.dir.Parent(name, false)
 	if vanished(err) {
-		return nil
+		return p.leads(f)
 	}
 	if err != nil {
 		return err
 	}
 	st, err := release.Stat(at, base)
+	dir := st.Mode&unix.S_IFMT == unix.S_IFDIR
 	switch {
 	case vanished(err):
 		return nil
 	case err != nil:
 		return err
-	case st.Mount != mount && (p.tops[st.Mount] == "" || !f.isDir() || st.Mode&unix.S_IFMT != unix.S_IFDIR):
+	case st.Mount != mount && (p.tops[st.Mount] == "" || !f.isDir() || !dir):
 		return fmt.Errorf("%s is where something else is mounted", name)
+	case f.isDir() && f.Was == tar.TypeDir && !dir:
+		return fmt.Errorf("%s is no directory on this system", name)
+	}
+	return nil
+}
+
+// leads is an error when above a name, which is not there, is something that is no directory and shall not become one.
+func (p *places) leads(f *Fact) error {
+	if f.Gone {
+		return nil
+	}
+	for dir := parent(f.Name()); dir != "."; dir = parent(dir) {
+		at, base, err := p.dir.Parent(dir, false)
+		if err != nil {
+			continue
+		}
+		st, err := release.Stat(at, base)
+		if err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR && !p.dirs[dir] {
+			return fmt.Errorf("%s is no directory on this system", dir)
+		}
 	}
 	return nil
 }

@@ -41,7 +41,8 @@ type Report struct {
 	Bytes   int64 `json:"bytes"`
 	// Lines are the names, as of Step.Line, in a dry run.
 	Lines []string `json:"lines,omitempty"`
-	// Kept are names that stay though the release has them otherwise: they lie where something foreign is mounted.
+	// Kept are names that stay though the release has them otherwise: they lie where something foreign is mounted, or
+	// where this system has something else than a directory, as a link to a disk of its own.
 	Kept []string `json:"kept,omitempty"`
 	// Refused are attributes that the file system does not know.
 	Refused map[string]int `json:"refused,omitempty"`
@@ -110,7 +111,7 @@ func tellChanges(changes []release.Changed, w io.Writer) error {
 		return err
 	}
 	for _, c := range changes {
-		if err := list.Add(&Fact{Header: c.Header, Gone: c.Gone, Sum: c.Sum}); err != nil {
+		if err := list.Add(&Fact{Header: c.Header, Gone: c.Gone, Sum: c.Sum, Was: c.Was}); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -200,6 +201,30 @@ func TestNodesOwnFilesAreNotReplaced(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	r.wantOwn("srv/null/file", "mine\n")
+}
+
+// TestNodesOwnLinkStays has the node's own link where both releases have a directory: it stays, and so does what is
+// behind it, while all else is brought.
+func TestNodesOwnLinkStays(t *testing.T) {
+	r := newReleases(t)
+	testenv.Shell(t, `cd "$1"; mkdir -p mnt; mv usr/share/doc mnt/doc; ln -s /mnt/doc usr/share/doc; echo own >mnt/doc/own`, r.node)
+	rep, err := r.push(r.old, r.new, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if target, err := os.Readlink(filepath.Join(r.node, "usr/share/doc")); err != nil || target != "/mnt/doc" {
+		t.Errorf("the link leads to %q, %v", target, err)
+	}
+	for _, name := range []string{"usr/share/doc", "usr/share/doc/1"} {
+		if !slices.Contains(rep.Kept, name) {
+			t.Errorf("%s is not told of: %q", name, rep.Kept)
+		}
+	}
+	r.wantOwn("mnt/doc/own", "own\n")
+	r.wantOwn("etc/motd", "new\n")
+	if _, err := os.Stat(filepath.Join(r.node, "srv/disk/file")); err != nil {
+		t.Errorf("a directory of the new release in the place of a device: %v", err)
+	}
 }
 
 // TestContentIsWhatCounts has a file of the new one's size and time with another content.

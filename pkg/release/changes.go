@@ -23,6 +23,8 @@ type Changed struct {
 	Gone bool
 	// Sum is the SHA-256 of a regular file's content.
 	Sum []byte
+	// Was is the type that the older release has under the name, as of tar; 0 when it has none.
+	Was byte
 }
 
 // Changes returns the names that two releases whose segments lie in payload do not hold alike, sorted by name, and all
@@ -55,7 +57,7 @@ func Changes(ctx context.Context, payload string, old, new *Manifest) ([]Changed
 	var all []Changed
 	for name := range wanted {
 		is := after[name]
-		c := Changed{Header: is.header}
+		c := Changed{Header: is.header, Was: before[name].kind}
 		if is.kind == tar.TypeReg {
 			c.Sum = is.content[:]
 		}
@@ -63,7 +65,7 @@ func Changes(ctx context.Context, payload string, old, new *Manifest) ([]Changed
 	}
 	for name, was := range before {
 		if _, ok := after[name]; !ok {
-			all = append(all, Changed{Header: was.header, Gone: true})
+			all = append(all, Changed{Header: was.header, Gone: true, Was: was.kind})
 		}
 	}
 	slices.SortFunc(all, func(a, b Changed) int { return strings.Compare(a.Header.Name, b.Header.Name) })

@@ -256,7 +256,7 @@ func (p *pusher) tell(has graft.System, r graft.Report) string {
 		fmt.Fprintf(&b, "%d created, %d changed, %d deleted, %.1f MB", r.Created, r.Changed, r.Deleted, float64(r.Bytes)/1e6)
 	}
 	if len(r.Kept) > 0 {
-		fmt.Fprintf(&b, "; %s and what else lies where something else is mounted stays", legible(r.Kept[0]))
+		fmt.Fprintf(&b, "; %s stays, and what else lies where something is mounted or is a link of this system's own", legible(r.Kept[0]))
 	}
 	for attr, n := range r.Refused {
 		fmt.Fprintf(&b, "; %d files go without %s", n, attr)
