@@ -55,10 +55,11 @@ func TestDriversOfPhysicalMachines(t *testing.T) {
 	}
 }
 
-// devices lists what udev calls the cards and disks.
+// devices lists what udev calls the cards and disks. The kernel numbers disks as they answer: which is the first may
+// change from boot to boot, their paths do not.
 func (c *checker) devices(address string) string {
 	c.t.Helper()
-	out := c.ssh(address, `cd /sys/class/net && for n in *; do echo "$n $(cat $n/address)"; done; ls /dev/disk/by-path; lsblk -dno NAME,SIZE,MODEL`)
+	out := c.ssh(address, `cd /sys/class/net && for n in *; do echo "$n $(cat $n/address)"; done; ls /dev/disk/by-path; lsblk -dno NAME,SIZE,MODEL | sort`)
 	for _, part := range []string{"52:54:00:aa:00:0", "pci-0000"} {
 		if !strings.Contains(out, part) {
 			c.t.Errorf("no %s among the devices:\n%s", part, out)
