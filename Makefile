@@ -90,7 +90,7 @@ test-room: build bench-packages
 test-heads: build
 	go test -race -tags '$(TAGS)' -timeout 40m -count 1 -v -run AnyHead ./services/integration
 
-## test-machines: disks, roots, drivers, network managers, controllers, switch ports SELinux, grab and push of whole machines, over an hour on two cores
+## test-machines: disks, roots, drivers, network managers, controllers, switch ports, SELinux, grab and push of whole machines, over an hour on two cores
 test-machines: build
 	go test -tags '$(TAGS)' -timeout 3h -count 1 -v -p 1 -run '$(MACHINES)' ./services/agent/internal/netfile ./services/integration
 
