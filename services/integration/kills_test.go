@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -161,16 +162,18 @@ func (h *hall) revision() uint64 {
 	return h.stream("INVENTORY").CachedInfo().State.LastSeq
 }
 
-// named waits until the names are those of a revision, which is the zone's serial: a state that shows it is read
-// for the zone a moment later.
+// named waits until the names are those of a revision or a later one, which is the zone's serial: a state that shows it
+// is read for the zone a moment later.
 func (h *hall) named(revision uint64) {
 	h.Helper()
 	limited, cancel := context.WithTimeout(h.ctx, time.Minute)
 	defer cancel()
 	for {
 		out, err := h.client.Command(limited, "dig", "@"+hallHead, "+short", "cluster", "SOA").Output()
-		if f := strings.Fields(string(out)); err == nil && len(f) > 2 && f[2] == fmt.Sprint(revision) {
-			return
+		if f := strings.Fields(string(out)); err == nil && len(f) > 2 {
+			if serial, err := strconv.ParseUint(f[2], 10, 64); err == nil && serial >= revision {
+				return
+			}
 		}
 		select {
 		case <-limited.Done():
