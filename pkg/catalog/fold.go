@@ -144,9 +144,5 @@ func get(tx source, noun Noun, id string) (*inventoryv1.Object, error) {
 	if err != nil || data == nil {
 		return nil, err
 	}
-	o := &inventoryv1.Object{}
-	if err := proto.Unmarshal(data, o); err != nil {
-		return nil, fmt.Errorf("decode %s %s: %w", noun, id, projection.ErrDamaged)
-	}
-	return o, nil
+	return decode(noun, id, data)
 }

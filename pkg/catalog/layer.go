@@ -17,7 +17,7 @@ type Layer struct {
 // Over returns a layer over a view; over the zero View, that of an empty inventory.
 func Over(v View) *Layer {
 	o := &overlay{below: v.tx, written: map[string]map[string][]byte{}, sorted: map[string][]string{}}
-	return &Layer{View: View{o}, over: o}
+	return &Layer{View: View{tx: o}, over: o}
 }
 
 // Put sets an object.

@@ -26,7 +26,7 @@ func NewRoll(s *projection.State) *Roll { return &Roll{state: s} }
 // the slice is good until the next Read.
 func (r *Roll) Read(ctx context.Context, do func(v View, nodes []*inventoryv1.Node) error) error {
 	mark, err := r.state.ViewSince(ctx, subject.Inventory, r.mark, func(tx *projection.Tx, subjects []string, known bool) error {
-		v := View{tx}
+		v := Of(tx)
 		if err := r.update(v, subjects, known); err != nil {
 			return err
 		}

@@ -13,7 +13,10 @@ import (
 
 // View reads the inventory within one transaction. What is not there is nil
 // without an error.
-type View struct{ tx source }
+type View struct {
+	tx    source
+	known *Known
+}
 
 // source is what a view reads: a transaction, or a layer over one.
 type source interface {
@@ -23,14 +26,16 @@ type source interface {
 
 // Read calls do with a view of a state.
 func Read(s *projection.State, do func(v View) error) error {
-	return s.View(func(tx *projection.Tx) error { return do(View{tx}) })
+	return s.View(func(tx *projection.Tx) error { return do(Of(tx)) })
 }
 
 // Of returns the view of a transaction.
-func Of(tx *projection.Tx) View { return View{tx} }
+func Of(tx *projection.Tx) View { return View{tx: tx} }
 
 // Object returns an object by id.
-func (v View) Object(noun Noun, id string) (*inventoryv1.Object, error) { return get(v.tx, noun, id) }
+func (v View) Object(noun Noun, id string) (*inventoryv1.Object, error) {
+	return v.known.get(v.tx, noun, id)
+}
 
 // Find returns an object by name.
 func (v View) Find(noun Noun, name string) (*inventoryv1.Object, error) {
@@ -38,7 +43,7 @@ func (v View) Find(noun Noun, name string) (*inventoryv1.Object, error) {
 	if err != nil || id == nil {
 		return nil, err
 	}
-	return get(v.tx, noun, string(id))
+	return v.Object(noun, string(id))
 }
 
 // Each calls do for the objects of a noun in the order of their ids, from
@@ -145,25 +150,33 @@ func (v View) NodeNamed(name string) (*inventoryv1.Node, error) {
 
 // NodeByMAC returns the node that boots from a MAC, written as 52:54:00:00:00:01.
 func (v View) NodeByMAC(mac string) (*inventoryv1.Node, error) {
+	o, err := v.HolderOfMAC(mac)
+	return o.GetNode(), err
+}
+
+// HolderOfMAC is NodeByMAC with the object that the node is.
+func (v View) HolderOfMAC(mac string) (*inventoryv1.Object, error) {
 	return v.nodeBy(macs, strings.ToLower(mac))
 }
 
 // NodeByAddress returns the node that has an address in a network.
 func (v View) NodeByAddress(networkID string, addr netip.Addr) (*inventoryv1.Node, error) {
-	return v.nodeBy(addresses, key(Noun(networkID), addr.String()))
+	o, err := v.nodeBy(addresses, key(Noun(networkID), addr.String()))
+	return o.GetNode(), err
 }
 
 // NodeByPort returns the node that is configured for a port of a switch.
 func (v View) NodeByPort(switchID, port string) (*inventoryv1.Node, error) {
-	return v.nodeBy(ports, key(Noun(switchID), port))
+	o, err := v.nodeBy(ports, key(Noun(switchID), port))
+	return o.GetNode(), err
 }
 
-func (v View) nodeBy(bucket, k string) (*inventoryv1.Node, error) {
+func (v View) nodeBy(bucket, k string) (*inventoryv1.Object, error) {
 	id, err := v.tx.Get(bucket, k)
 	if err != nil || id == nil {
 		return nil, err
 	}
-	return v.Node(string(id))
+	return v.Object(Node, string(id))
 }
 
 // Nodes calls do for all nodes until it returns false.

@@ -80,11 +80,12 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	exchanges := token.NewExchanges(time.Now)
 	machines := unknown.NewList(out, d.Head, time.Now)
 	loaders := loader.Dirs(cfg.Loaders)
+	planner := web.Planner{Shelf: files, Known: &catalog.Known{}, Head: d.Head}
 	handler := &web.Handler{
-		State: state, Shelf: files, Book: book, Hardware: machinery, Unknown: machines, Exchanges: exchanges, Keys: token.NewKeys(secrets), Secrets: secrets, Loaders: loaders,
-		Binder: web.Inventory{Conn: d.Bus, State: state}, Metrics: web.NewMetrics(d.Metrics), Log: d.Log, Head: d.Head, Now: time.Now,
+		Planner: planner, State: state, Book: book, Hardware: machinery, Unknown: machines, Exchanges: exchanges, Keys: token.NewKeys(secrets), Secrets: secrets, Loaders: loaders,
+		Binder: web.Inventory{Conn: d.Bus, State: state}, Metrics: web.NewMetrics(d.Metrics), Log: d.Log, Now: time.Now,
 	}
-	commands := command.Commands{State: state, Book: book, Hardware: machinery, Unknown: machines, Planner: web.Planner{Shelf: files, Head: d.Head}, Now: time.Now}
+	commands := command.Commands{State: state, Book: book, Hardware: machinery, Unknown: machines, Planner: planner, Now: time.Now}
 	return run.NewGroup("bootscript",
 		state, out, book, machinery, files,
 		token.Listener{Path: filepath.Join(dir, "ipxe.sock"), Exchanges: exchanges, Log: d.Log},

@@ -21,7 +21,7 @@ func (c Commands) script(_ context.Context, _ bus.Call, req *bootscriptv1.Script
 		if err != nil {
 			return err
 		}
-		p, err = c.Planner.Of(tx, n, netip.Addr{})
+		p, err = c.Planner.PlanOf(tx, n, netip.Addr{})
 		return err
 	})
 	if err != nil {

@@ -46,12 +46,12 @@ func last(subj string) string {
 }
 
 // releases returns what is kept of an osimage; nil when it was never packed.
-func releases(tx *projection.Tx, osimageID string) (*imagepackerv1.Releases, error) {
+func (s *Shelf) releases(tx *projection.Tx, osimageID string) (*imagepackerv1.Releases, error) {
 	data, err := tx.Get(bucket, osimageID)
 	if err != nil || data == nil {
 		return nil, err
 	}
-	return decode(osimageID, data)
+	return s.known.Of(osimageID, data, func(data []byte) (*imagepackerv1.Releases, error) { return decode(osimageID, data) })
 }
 
 func decode(id string, data []byte) (*imagepackerv1.Releases, error) {

@@ -23,6 +23,8 @@ type Shelf struct {
 	state *projection.State
 	store Store
 	log   *slog.Logger
+	// known is what was decoded before; nobody changes it.
+	known projection.Decoded[*imagepackerv1.Releases]
 
 	mu      sync.RWMutex
 	have    map[string]bool
@@ -98,7 +100,7 @@ func (s *Shelf) missing(r *imagepackerv1.Release) int {
 // nodes that need the compressed image, and when the current one has it, only
 // those count that have it too. When there is none, the reason is a sentence.
 func (s *Shelf) Current(tx *projection.Tx, osimageID string, overlay bool) (r *imagepackerv1.Release, reason string, err error) {
-	all, err := releases(tx, osimageID)
+	all, err := s.releases(tx, osimageID)
 	if err != nil {
 		return nil, "", err
 	}
@@ -122,7 +124,7 @@ func (s *Shelf) Current(tx *projection.Tx, osimageID string, overlay bool) (r *i
 // Release returns a kept release of an osimage by its manifest when it is
 // whole; nil when it is not.
 func (s *Shelf) Release(tx *projection.Tx, osimageID, manifest string) (*imagepackerv1.Release, error) {
-	all, err := releases(tx, osimageID)
+	all, err := s.releases(tx, osimageID)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +143,7 @@ func (s *Shelf) WithKernel(tx *projection.Tx, osimageID, kernver string) (*image
 	if err != nil || current.GetKernver() == kernver {
 		return current, err
 	}
-	all, err := releases(tx, osimageID)
+	all, err := s.releases(tx, osimageID)
 	if err != nil {
 		return nil, err
 	}

@@ -71,12 +71,7 @@ func (h *Handler) find(a *asking) (found *inventoryv1.Object, err error) {
 			return err
 		}
 		for _, mac := range a.machine.MACs {
-			n, err := v.NodeByMAC(string(mac))
-			if err != nil {
-				return err
-			}
-			if n != nil {
-				found, err = v.Object(catalog.Node, n.Id)
+			if found, err = v.HolderOfMAC(string(mac)); found != nil || err != nil {
 				return err
 			}
 		}
@@ -155,7 +150,7 @@ func (h *Handler) boot(a asking, nodeID string) (answer, error) {
 		if n == nil {
 			return fault.NotFoundf("the node was just deleted")
 		}
-		if p, err = h.planOf(tx, n, a.asked); err != nil {
+		if p, err = h.PlanOf(tx, n, a.asked); err != nil {
 			return err
 		}
 		if isOwn(n, a.from) {

@@ -20,7 +20,6 @@ import (
 	"github.com/luna-hpc/luna/services/bootscript/internal/loader"
 	"github.com/luna-hpc/luna/services/bootscript/internal/machine"
 	"github.com/luna-hpc/luna/services/bootscript/internal/plan"
-	"github.com/luna-hpc/luna/services/bootscript/internal/shelf"
 	"github.com/luna-hpc/luna/services/bootscript/internal/token"
 	"github.com/luna-hpc/luna/services/bootscript/internal/unknown"
 )
@@ -32,8 +31,8 @@ type Binder interface {
 
 // Handler answers all that nodes ask.
 type Handler struct {
+	Planner
 	State     *projection.State
-	Shelf     *shelf.Shelf
 	Book      *boot.Book
 	Hardware  *hardware.Ledger
 	Unknown   *unknown.List
@@ -44,9 +43,7 @@ type Handler struct {
 	Binder    Binder
 	Metrics   *Metrics
 	Log       *slog.Logger
-	// Head is this head's name.
-	Head string
-	Now  func() time.Time
+	Now       func() time.Time
 }
 
 // answer is what a step says: a text and its status.
@@ -191,9 +188,4 @@ func cluster(v catalog.View) (*inventoryv1.Cluster, error) {
 		err = fault.Unavailablef("there is no cluster yet: luna cluster init")
 	}
 	return c, err
-}
-
-// planOf makes the plan of a node that asked at an address, with the release that nodes boot now.
-func (h *Handler) planOf(tx *projection.Tx, n *inventoryv1.Node, asked netip.Addr) (plan.Plan, error) {
-	return Planner{h.Shelf, h.Head}.Of(tx, n, asked)
 }

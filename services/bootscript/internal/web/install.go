@@ -34,7 +34,7 @@ func (h *Handler) install(r *http.Request) (answer, error) {
 		if err != nil {
 			return err
 		}
-		if p, err = h.planOf(tx, n, asked(r)); err != nil {
+		if p, err = h.PlanOf(tx, n, asked(r)); err != nil {
 			return err
 		}
 		who, err := h.believe(tx, r, n, "")

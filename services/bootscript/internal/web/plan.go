@@ -14,13 +14,16 @@ import (
 // Planner makes plans from what this head holds.
 type Planner struct {
 	Shelf *shelf.Shelf
-	Head  string
+	// Known is what was decoded for nodes before.
+	Known *catalog.Known
+	// Head is this head's name.
+	Head string
 }
 
-// Of returns the plan of a node that asked at an address of a head. What cannot stand in a script is a reason
+// PlanOf returns the plan of a node that asked at an address of a head. What cannot stand in a script is a reason
 // not to boot as well.
-func (p Planner) Of(tx *projection.Tx, n *inventoryv1.Node, asked netip.Addr) (plan.Plan, error) {
-	made, err := plan.Of(catalog.Of(tx), n, p.Head, asked, func(id string, overlay bool) (*imagepackerv1.Release, string, error) {
+func (p Planner) PlanOf(tx *projection.Tx, n *inventoryv1.Node, asked netip.Addr) (plan.Plan, error) {
+	made, err := plan.Of(p.Known.Of(tx), n, p.Head, asked, func(id string, overlay bool) (*imagepackerv1.Release, string, error) {
 		return p.Shelf.Current(tx, id, overlay)
 	})
 	if err == nil && made.Reason == "" {

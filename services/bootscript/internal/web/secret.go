@@ -56,7 +56,7 @@ func (h *Handler) secret(r *http.Request) (answer, error) {
 }
 
 func (h *Handler) secretsOf(tx *projection.Tx, r *http.Request, n *inventoryv1.Node) (secrets, error) {
-	p, err := h.planOf(tx, n, asked(r))
+	p, err := h.PlanOf(tx, n, asked(r))
 	if err != nil {
 		return secrets{}, err
 	}
