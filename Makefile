@@ -73,18 +73,21 @@ verify: tools
 ## test: everything that must hold; TEST='-run Name' chooses
 test: setup verify build test-unit test-room
 
-# Two are tested as they are built, since the race detector makes them slow: the command line, whose
-# sessions start it hundreds of times, and initrds, for which whole images are read.
-AS_BUILT = /services/luna|/services/image-packer/internal/initrd
+# Three are tested as they are built, since the race detector makes them slow: the command line, whose
+# sessions start it hundreds of times, initrds, for which whole images are read, and releases, for which
+# many trees are packed; of these RACED are tested with it as well.
+AS_BUILT = /services/luna|/services/image-packer/internal/initrd|/pkg/release
+RACED    = TreeSurvives|ImageIsTheTree|UnpackTwice
 
 test-unit: packages
 	LUNA_TEST_IMAGE=$$(deploy/room/make-image.sh)/root && export LUNA_TEST_IMAGE && \
 	LUNA_TEST_PHYSICAL=$$(LUNA_ROOM_KERNEL=linux-image-amd64 deploy/room/make-image.sh)/root && export LUNA_TEST_PHYSICAL && \
-	go test -race -tags '$(TAGS)' -timeout 15m -parallel 6 -skip '$(MACHINES)' $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v /services/integration | grep -vE '($(AS_BUILT))$$') && \
+	go test -race -tags '$(TAGS)' -timeout 15m -p 4 -parallel 6 -skip '$(MACHINES)' $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v /services/integration | grep -vE '($(AS_BUILT))$$') && \
+	go test -race -tags '$(TAGS)' -timeout 15m -run '$(RACED)' $(TEST) ./pkg/release && \
 	$(STATIC) go test -tags '$(TAGS)' -timeout 15m $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -E '($(AS_BUILT))$$')
 
 test-room: build bench-packages
-	go test -race -tags '$(TAGS)' -timeout 60m -p 1 -count 1 -skip 'AnyHead|$(MACHINES)' $(TEST) ./services/integration/...
+	go test -race -tags '$(TAGS)' -timeout 60m -p 1 -parallel 4 -count 1 -skip 'AnyHead|$(MACHINES)' $(TEST) ./services/integration/...
 
 ## test-heads: three heads, of which one is switched off at a time
 test-heads: build

@@ -70,12 +70,13 @@ func fill(rnd *rand.Rand, b []byte, from, to int) []byte {
 // TestDamagedFilesEndAtTheAnswersOfAFreshOne kills a state, damages its file
 // and lets it follow again: with the bus there and without it.
 func TestDamagedFilesEndAtTheAnswersOfAFreshOne(t *testing.T) {
-	rnd, rounds := testenv.Rand(t), testenv.Times(t, 8)
+	t.Parallel()
+	rnd, rounds := testenv.Rand(t), testenv.Times(t, 3)
 	srv := natstest.Start(t)
 	c := srv.Connect(t, "test")
 	dir := t.TempDir()
 	first := start(t, c, filepath.Join(dir, "first.db"), copyFold(1))
-	msgs := make([]*nats.Msg, 4000)
+	msgs := make([]*nats.Msg, 2000)
 	var before []byte
 	for round := range 3 {
 		for i := range msgs {

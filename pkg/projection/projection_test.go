@@ -94,6 +94,7 @@ func (r running) contents(t *testing.T, seq uint64) map[string]string {
 }
 
 func TestRebuildEqualsKeptState(t *testing.T) {
+	t.Parallel()
 	srv := natstest.Start(t)
 	c := srv.Connect(t, "test")
 	dir := t.TempDir()
@@ -349,6 +350,7 @@ func TestMissingStreamIsNamed(t *testing.T) {
 // TestStreamFromAnOldBackup puts an older copy of the server's files in the
 // place of the newer ones, and goes on from there with other messages.
 func TestStreamFromAnOldBackup(t *testing.T) {
+	t.Parallel()
 	for name, after := range map[string]int{"shorter": 1, "as long": 5, "longer": 9} {
 		t.Run(name, func(t *testing.T) {
 			srv := natstest.Start(t)

@@ -21,8 +21,10 @@ const (
 
 // TestTwoInventoriesKilledAtRandom lets clients change the inventory while two
 // inventories and the server that leads the stream are killed again and again,
-// and judges the stream that comes of it. LUNA_SEED repeats the choices of a run.
+// and judges the stream that comes of it. LUNA_SEED repeats the choices of a run. Mostly it waits, as the others do that
+// run beside it.
 func TestTwoInventoriesKilledAtRandom(t *testing.T) {
+	t.Parallel()
 	seed, many := testenv.Seed(t), testenv.Times(t, 1)
 	t.Run("one server", func(t *testing.T) {
 		twoInventories(t, siege{servers: 1, errands: errandsOnOne * many, kills: killsOnOne * many, leaders: leadersOnOne * many, seed: seed, limit: time.Duration(many) * 10 * time.Minute})

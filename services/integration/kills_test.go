@@ -347,6 +347,7 @@ func garble(rnd *rand.Rand, b []byte) {
 // damages what they kept, and compares what they say with what they say after
 // they were built anew from the bus.
 func TestKilledServicesAnswerAsFreshOnes(t *testing.T) {
+	t.Parallel()
 	rounds := testenv.Times(t, 20)
 	ctx := limit(t, time.Duration(rounds)*30*time.Second+2*time.Minute)
 	rnd := testenv.Rand(t)

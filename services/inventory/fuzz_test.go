@@ -183,6 +183,7 @@ func check(t testing.TB, objects []*inventoryv1.Object) {
 // TestHostileWords puts each hostile word into each field of each command, and
 // looks at what would be kept.
 func TestHostileWords(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t)
 	r.populate()
 	taken := 0

@@ -87,6 +87,7 @@ func (r *room) answers(ids []string) map[string]proto.Message {
 // the stream keeps, deletes some and adds others under their names, and asks an
 // inventory that followed all of it and one that begins with nothing.
 func TestRebuiltInventoryAnswersAsTheKeptOne(t *testing.T) {
+	t.Parallel()
 	r := emptyRoom(t)
 	stop := r.startInventory(r.srv.Connect(t, "inventory"))
 	r.everything()
@@ -145,6 +146,7 @@ func (r *room) trimmed() {
 // TestTwoEditorsAtOnce lets two administrators, of two inventories, write one
 // script that both have read.
 func TestTwoEditorsAtOnce(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t)
 	r.startInventory(r.srv.Connect(t, "inventory"))
 	r.describe()
