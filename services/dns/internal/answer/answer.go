@@ -2,8 +2,6 @@
 package answer
 
 import (
-	"net"
-
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -33,14 +31,21 @@ func New(zones func() *zone.Set, reg prometheus.Registerer) *Server {
 	return s
 }
 
-// ServeDNS answers one query (RFC 1034 section 4.3.2, EDNS of RFC 6891).
+// ServeDNS answers one query over TCP.
 func (s *Server) ServeDNS(w dns.ResponseWriter, r *dns.Msg) {
+	_ = w.WriteMsg(s.counted(s.Reply(r))) // the asker went away: nobody to tell
+}
+
+// Datagram returns the answer to a query over UDP, as long as the asker can take.
+func (s *Server) Datagram(r *dns.Msg) *dns.Msg {
 	m := s.Reply(r)
-	if _, udp := w.LocalAddr().(*net.UDPAddr); udp {
-		m.Truncate(room(r))
-	}
+	m.Truncate(room(r))
+	return s.counted(m)
+}
+
+func (s *Server) counted(m *dns.Msg) *dns.Msg {
 	s.byCode[m.Rcode].Inc()
-	_ = w.WriteMsg(m) // the asker went away: nobody to tell
+	return m
 }
 
 // room is how many bytes a reply over UDP may have.
@@ -51,7 +56,7 @@ func room(r *dns.Msg) int {
 	return dns.MinMsgSize
 }
 
-// Reply returns the whole answer to a query.
+// Reply returns the whole answer to a query (RFC 1034 section 4.3.2, EDNS of RFC 6891).
 func (s *Server) Reply(r *dns.Msg) *dns.Msg {
 	m := new(dns.Msg).SetReply(r)
 	m.Compress = true

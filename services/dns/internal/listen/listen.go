@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"github.com/luna-hpc/luna/pkg/fault"
 )
 
@@ -26,7 +24,7 @@ type Sockets struct {
 	// Changed returns a channel that closes when Want may say something else.
 	Changed func() <-chan struct{}
 	Port    uint16
-	Handler dns.Handler
+	Handler Handler
 	Log     *slog.Logger
 
 	mu      sync.Mutex
