@@ -51,6 +51,7 @@ func (im image) buildQuick(quick bool) (*initrd.Report, []byte) {
 
 // TestKernelWithoutZstdGetsXz packs with the xz of this machine.
 func TestKernelWithoutZstdGetsXz(t *testing.T) {
+	t.Parallel()
 	im := newImage(t)
 	im.file("boot/config-6.1", "CONFIG_RD_GZIP=y\nCONFIG_RD_XZ=y\n# CONFIG_RD_ZSTD is not set\n")
 	im.program("xz")

@@ -34,6 +34,7 @@ sleep 60
 
 // TestPackedModulesLoad packs images whose kernels have packed modules, and boots what comes out.
 func TestPackedModulesLoad(t *testing.T) {
+	t.Parallel()
 	testenv.Root(t)
 	for suffix, pack := range map[string][]string{".xz": {"xz", "-0", "--check=crc32"}, ".zst": {"zstd", "-q", "-1", "--rm"}} {
 		t.Run(suffix, func(t *testing.T) {

@@ -105,6 +105,7 @@ modprobe -S "$1" --show-depends xfs | grep -q 'libcrc32c'
 
 // TestRealImage builds the initrd of the image whose directory LUNA_TEST_IMAGE names. LUNA_TEST_INITRD is where to keep it.
 func TestRealImage(t *testing.T) {
+	t.Parallel()
 	root := testenv.Image(t)
 	path := os.Getenv("LUNA_TEST_INITRD")
 	if path == "" {
@@ -141,6 +142,7 @@ var drivers = strings.Fields(`nvme ahci megaraid_sas mpt3sas mpi3mr hpsa smartpq
 
 // TestPhysicalImage packs Debian's kernel for physical machines, and has modinfo say which firmware its drivers load.
 func TestPhysicalImage(t *testing.T) {
+	t.Parallel()
 	root := testenv.Physical(t)
 	modinfo := testenv.Program(t, "modinfo")
 	path := filepath.Join(t.TempDir(), "initrd.img")
