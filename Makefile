@@ -82,12 +82,12 @@ RACED    = TreeSurvives|ImageIsTheTree|UnpackTwice
 test-unit: packages
 	LUNA_TEST_IMAGE=$$(deploy/room/make-image.sh)/root && export LUNA_TEST_IMAGE && \
 	LUNA_TEST_PHYSICAL=$$(LUNA_ROOM_KERNEL=linux-image-amd64 deploy/room/make-image.sh)/root && export LUNA_TEST_PHYSICAL && \
-	go test -race -tags '$(TAGS)' -timeout 15m -p 4 -parallel 6 -skip '$(MACHINES)' $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v /services/integration | grep -vE '($(AS_BUILT))$$') && \
-	go test -race -tags '$(TAGS)' -timeout 15m -run '$(RACED)' $(TEST) ./pkg/release && \
-	$(STATIC) go test -tags '$(TAGS)' -timeout 15m $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -E '($(AS_BUILT))$$')
+	go test -vet=off -race -tags '$(TAGS)' -timeout 15m -p 4 -parallel 6 -skip '$(MACHINES)' $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -v /services/integration | grep -vE '($(AS_BUILT))$$') && \
+	go test -vet=off -race -tags '$(TAGS)' -timeout 15m -run '$(RACED)' $(TEST) ./pkg/release && \
+	$(STATIC) go test -vet=off -tags '$(TAGS)' -timeout 15m $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -E '($(AS_BUILT))$$')
 
 test-room: build bench-packages
-	go test -race -tags '$(TAGS)' -timeout 60m -p 1 -parallel 4 -count 1 -skip 'AnyHead|$(MACHINES)' $(TEST) ./services/integration/...
+	go test -vet=off -race -tags '$(TAGS)' -timeout 60m -p 1 -parallel 4 -count 1 -skip 'AnyHead|$(MACHINES)' $(TEST) ./services/integration/...
 
 ## test-heads: three heads, of which one is switched off at a time
 test-heads: build
