@@ -170,6 +170,7 @@ require (
 
 require (
 	github.com/bougou/go-ipmi v0.9.1
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875
 	github.com/google/go-containerregistry v0.22.1
 	github.com/gosnmp/gosnmp v1.47.0
 	github.com/luna-hpc/luna/pkg v0.0.0
