@@ -22,6 +22,10 @@ type DownloadConfig struct {
 	// Joined has all segments lie one behind the other in the file Dir/Joined, in the order of the torrent; the names by
 	// their digests are not there then.
 	Joined string
+	// Window is how many bytes of segments may be there at a time, for a machine that has no memory for all of them; a
+	// single segment may be larger. Each has to be dropped when it was used, which has the next one come, and nothing is
+	// passed on. Dir must be empty and Joined not set. 0 keeps everything.
+	Window int64
 	// Torrent is the torrent file, with the trackers to announce to.
 	Torrent []byte
 	// HTTPBases are the URLs below which the heads have the segments, as in
@@ -69,12 +73,13 @@ const maxWrong = 3
 
 // Downloader fetches the segments of one release from the head and from other nodes, and passes them on.
 type Downloader struct {
-	cfg   DownloadConfig
-	urls  []string
-	store *store
-	full  chan int      // segments whose pieces are all done
-	done  chan struct{} // closed when all segments are complete
-	fatal chan error
+	cfg    DownloadConfig
+	urls   []string
+	store  *store
+	window *window
+	full   chan int      // segments whose pieces are all done
+	done   chan struct{} // closed when all segments are complete
+	fatal  chan error
 
 	fromHead, fromPeers atomic.Int64
 	viaSwarm            atomic.Int64 // pieces that came over BitTorrent
@@ -91,11 +96,15 @@ func NewDownloader(cfg DownloadConfig) (*Downloader, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Window > 0 && cfg.Joined != "" {
+		return nil, errors.New("segments that lie in one file cannot be dropped")
+	}
 	if cfg.Stall == 0 {
 		cfg.Stall = 8 * time.Second
 	}
 	d := &Downloader{cfg: cfg, urls: trackers(mi), full: make(chan int, len(l.segments)*(maxWrong+1)),
 		done: make(chan struct{}), fatal: make(chan error, 1)}
+	d.window = newWindow(cfg.Window, len(l.segments))
 	d.store = newStore(cfg.Dir, l, func(seg int) { d.full <- seg }) // as often as full has room
 	d.store.got, d.store.joined = d.got, cfg.Joined
 	return d, nil
@@ -111,7 +120,11 @@ func (d *Downloader) Run(ctx context.Context) error {
 	if err := d.prepare(ctx); err != nil {
 		return err
 	}
-	host, err := exchange.Listen(exchange.Config{Kind: exchange.Node, Log: d.cfg.Log,
+	kind := exchange.Node
+	if d.cfg.Window > 0 {
+		kind = exchange.Foreign // tells of nothing that it may not have later
+	}
+	host, err := exchange.Listen(exchange.Config{Kind: kind, Log: d.cfg.Log,
 		Listen: netip.AddrPortFrom(d.cfg.Local, uint16(d.cfg.ListenPort))})
 	if err != nil {
 		return err
@@ -126,7 +139,7 @@ func (d *Downloader) Run(ctx context.Context) error {
 			t.Have(piece)
 		}
 	}
-	t.Want(0, d.store.pieces(), true)
+	d.want(t)
 	d.setTorrent(t)
 	defer d.setTorrent(nil)
 	return d.work(ctx, host, t)

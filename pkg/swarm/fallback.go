@@ -34,7 +34,7 @@ func (d *Downloader) fallBack(ctx context.Context, t *exchange.Torrent) {
 		wait := fallbackTick
 		if n := d.viaSwarm.Load(); n != seen {
 			seen, since, pause = n, time.Now(), fallbackPause
-		} else if missing := d.store.missing(); len(missing) > 0 && len(d.cfg.HTTPBases) > 0 && time.Since(since) >= d.cfg.Stall {
+		} else if missing := d.missing(); len(missing) > 0 && len(d.cfg.HTTPBases) > 0 && time.Since(since) >= d.cfg.Stall {
 			if err := f.round(ctx, missing, seen); err != nil && ctx.Err() == nil {
 				d.note(err)
 				wait = pause/2 + rand.N(pause)

@@ -14,7 +14,8 @@ import (
 // Kind is what a peer is.
 type Kind int
 
-// The kinds of peers; the zero Kind is a foreign client.
+// The kinds of peers; the zero Kind is a foreign client. A host of that kind takes pieces and passes none on: it
+// tells nobody what it has, since BEP 3 cannot take that back, and is to others a client that has nothing.
 const (
 	Foreign Kind = iota
 	Node
@@ -51,16 +52,14 @@ type Source struct {
 
 // Our own peers are told from others by the beginning of their id (BEP 20).
 const (
-	nodePrefix = "-LN0200-"
-	headPrefix = "-LH0200-"
+	nodePrefix  = "-LN0200-"
+	headPrefix  = "-LH0200-"
+	takerPrefix = "-LT0200-" // a foreign client to all others
 )
 
 // NewPeerID makes an id for a peer of a kind.
 func NewPeerID(k Kind) (id [20]byte) {
-	prefix := nodePrefix
-	if k == Head {
-		prefix = headPrefix
-	}
+	prefix := map[Kind]string{Foreign: takerPrefix, Node: nodePrefix, Head: headPrefix}[k]
 	_, _ = rand.Read(id[copy(id[:], prefix):]) // never fails
 	return id
 }

@@ -126,7 +126,7 @@ func (p *peer) heardHave(piece int, now time.Time) {
 
 // ask queues a block that a peer wants; t.mu is held.
 func (p *peer) ask(k block) error {
-	if !p.t.have.has(int(k.piece)) {
+	if p.t.host.cfg.Kind == Foreign || !p.t.have.has(int(k.piece)) {
 		return nil // BEP 3 has no word for no
 	}
 	if len(p.asked) >= maxAsked {

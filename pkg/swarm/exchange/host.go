@@ -27,7 +27,7 @@ const (
 
 // Config says what a host is.
 type Config struct {
-	// Kind is what others see in the host.
+	// Kind is what others see in the host; a Foreign one passes nothing on.
 	Kind Kind
 	// Listen is the port of peers; the zero address is all addresses. It is dialled from there, too.
 	Listen netip.AddrPort

@@ -224,3 +224,25 @@ func TestWhoTalksNonsenseIsDisconnected(t *testing.T) {
 		k.over()
 	}
 }
+
+// TestTakerTellsNothing: who passes nothing on greets as one who has nothing, and is a foreign client to others.
+func TestTakerTellsNothing(t *testing.T) {
+	h, tor := runHost(t, Foreign, 4, make(chan int, 3))
+	if id := h.PeerID(); kindOf(id) != Foreign {
+		t.Errorf("%q is %v", id, kindOf(id))
+	}
+	k := call(t, h, "-LN0200-aaaaaaaaaaaa")
+	k.hear(pp.Unchoke) // a bitfield would come before
+	k.say(pp.Message{Type: pp.Interested})
+	k.say(pp.Message{Type: pp.Unchoke})
+	tor.Want(5, 5, true)
+	k.hear(pp.Interested)
+	for piece := range 3 {
+		k.say(pp.Message{Type: pp.Request, Index: pp.Integer(piece), Length: BlockSize})
+		k.say(pp.Message{Type: pp.Have, Index: pp.Integer(5 + piece)})
+		k.give(2, byte(5+piece)) // what was asked for would come between
+	}
+	if tor.Sent() != 0 {
+		t.Errorf("it has sent %d bytes", tor.Sent())
+	}
+}

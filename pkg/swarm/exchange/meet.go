@@ -87,7 +87,7 @@ func (t *Torrent) keeps(p *peer) bool {
 func (p *peer) greet() {
 	t := p.t
 	p.told = len(t.came)
-	if !t.offersTo(p) && !t.have.empty() {
+	if t.tells(p) && !t.have.empty() {
 		p.say(pp.Message{Type: pp.Bitfield, Bitfield: t.have.bools(t.pieces)})
 	}
 	p.say(pp.Message{Type: pp.Unchoke}) // nobody is choked

@@ -22,6 +22,9 @@ const (
 // offersTo tells whether a peer is told of pieces by offers alone.
 func (t *Torrent) offersTo(p *peer) bool { return t.offers != nil && p.kind == Node }
 
+// tells tells whether a peer hears of every piece that is here.
+func (t *Torrent) tells(p *peer) bool { return t.host.cfg.Kind != Foreign && !t.offersTo(p) }
+
 // offer makes the offers that can be made now; t.mu is held.
 func (t *Torrent) offer(now time.Time) {
 	for {
@@ -54,7 +57,7 @@ func haveMessage(piece int) pp.Message { return pp.Message{Type: pp.Have, Index:
 // tell lets peers know soon that a piece came; the head that offered it at once. t.mu is held.
 func (t *Torrent) tell(piece int) {
 	for _, p := range t.peers {
-		if p.kind == Head && p.has.has(piece) && !t.offersTo(p) {
+		if p.kind == Head && p.has.has(piece) && t.tells(p) {
 			p.tellNow = true
 			p.poke()
 		}
@@ -90,7 +93,7 @@ func (t *Torrent) tellLater(plan int, after time.Duration, kinds ...Kind) {
 // tellHaves queues what a peer was not told of yet; t.mu is held.
 func (p *peer) tellHaves() {
 	p.tellNow = false
-	if p.t.offersTo(p) {
+	if !p.t.tells(p) {
 		return
 	}
 	for _, piece := range p.t.came[p.told:] {
@@ -107,7 +110,7 @@ func (p *peer) cares(piece int) bool { return p.kind == Head || !p.has.has(piece
 
 // news tells whether something came that a peer needs to know and was not told; t.mu is held.
 func (p *peer) news() bool {
-	if p.t.offersTo(p) {
+	if !p.t.tells(p) {
 		return false
 	}
 	for _, piece := range p.t.came[p.told:] {
