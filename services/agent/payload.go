@@ -41,6 +41,7 @@ func (t *tool) payload(ctx context.Context, args []string) error {
 		Head: t.head, Follow: t.follow, Image: t.image(), Dir: boot.PayloadDir(t.run), Root: t.root, Allowed: t.line.Allowed(),
 		Unpacker: func(root string, m *release.Manifest) payload.Unpacker { return release.NewUnpacker(root, m) },
 		Overlay:  t.overlay,
+		Drop:     func(ctx context.Context, segment string) error { return t.call(ctx, "drop", segment, nil) },
 		Measure:  sysroot.Measure, Memory: sysroot.MeasureMemory, Held: download.Held, Report: t.report, Log: t.log, Pause: 5 * time.Second,
 	}
 	return t.failed("payload", p.Install(ctx, manifest, torrent))

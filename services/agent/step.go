@@ -75,5 +75,6 @@ func (t *tool) room(ctx context.Context, root string) error {
 		t.log.Warn("whether the image fits is not known yet", "err", err)
 		return nil
 	}
-	return space.Check(t.root, payload.NeedOf(t.image(), m, t.held()))
+	_, err = payload.Fit(space, t.root, t.image(), m, t.held())
+	return err
 }

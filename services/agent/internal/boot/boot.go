@@ -137,6 +137,13 @@ func (b *Boot) handlers() map[string]control.Handler {
 			}
 			return b.Keeper.Follow(ctx, r, func(e download.Event) error { return send(e) })
 		},
+		"drop": func(_ context.Context, request json.RawMessage, _ func(any) error) error {
+			var segment string
+			if err := json.Unmarshal(request, &segment); err != nil {
+				return err
+			}
+			return b.Keeper.Drop(segment)
+		},
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 type Swarm interface {
 	Run(ctx context.Context) error
 	Stats() swarm.Stats
+	Drop(segment string) error
 }
 
 // Request asks for a payload.
@@ -31,6 +32,9 @@ type Request struct {
 	Pieces []string `json:"pieces"`
 	// Joined is the name of the file in which all segments shall lie one behind the other; empty for one each.
 	Joined string `json:"joined,omitempty"`
+	// Window is how many bytes of segments may be there at a time, where there is no memory for all; 0 is all. Each has
+	// to be dropped when it was used, and nothing is passed on.
+	Window int64 `json:"window,omitempty"`
 }
 
 // Event tells how a payload is coming. Each has Stats or a Segment.
@@ -109,19 +113,21 @@ func (k *Keeper) Follow(ctx context.Context, r Request, send func(Event) error) 
 	}
 }
 
-// take returns the session of a payload: the one that runs, or a new one.
+// take returns the session of a payload: the one that runs, or a new one. Where segments are dropped all come again.
 func (k *Keeper) take(ctx context.Context, hash swarm.InfoHash, r Request) (*session, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	anew := r.Window > 0
 	if s := k.session; s != nil {
-		if bytes.Equal(s.asked.Torrent, r.Torrent) && slices.Equal(s.asked.Pieces, r.Pieces) && s.asked.Joined == r.Joined && !s.over() {
+		if s.goesOnFor(r) {
 			return s, nil
 		}
 		k.stop()
-		if s.hash != hash {
-			if err := k.Clear(k.Dir); err != nil {
-				return nil, fmt.Errorf("drop the payload of another release: %w", err)
-			}
+		anew = anew || s.hash != hash
+	}
+	if anew {
+		if err := k.Clear(k.Dir); err != nil {
+			return nil, fmt.Errorf("drop the payload that is there: %w", err)
 		}
 	}
 	s, err := k.start(ctx, hash, r)
@@ -136,7 +142,7 @@ func (k *Keeper) start(ctx context.Context, hash swarm.InfoHash, r Request) (*se
 	s := &session{hash: hash, asked: r, ended: make(chan struct{}), more: make(chan struct{})}
 	var err error
 	s.swarm, err = k.Open(swarm.DownloadConfig{
-		Dir: k.Dir, Joined: r.Joined, Torrent: r.Torrent, HTTPBases: r.Pieces, HeadAddrs: heads(r.Pieces), Log: k.Log, SegmentDone: s.add,
+		Dir: k.Dir, Joined: r.Joined, Window: r.Window, Torrent: r.Torrent, HTTPBases: r.Pieces, HeadAddrs: heads(r.Pieces), Log: k.Log, SegmentDone: s.add,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start the payload's exchange: %w", err)
@@ -156,6 +162,17 @@ func (k *Keeper) start(ctx context.Context, hash swarm.InfoHash, r Request) (*se
 	return s, nil
 }
 
+// Drop deletes a segment that was used, of a payload with a window.
+func (k *Keeper) Drop(segment string) error {
+	k.mu.Lock()
+	s := k.session
+	k.mu.Unlock()
+	if s == nil {
+		return errors.New("no payload is here")
+	}
+	return s.swarm.Drop(segment)
+}
+
 // Close ends the exchange and takes the payload away.
 func (k *Keeper) Close() error {
 	k.mu.Lock()
@@ -173,6 +190,12 @@ func (k *Keeper) stop() {
 		}
 	}
 	k.session = nil
+}
+
+// goesOnFor tells whether a request is for what this session has, and keeps.
+func (s *session) goesOnFor(r Request) bool {
+	same := bytes.Equal(s.asked.Torrent, r.Torrent) && slices.Equal(s.asked.Pieces, r.Pieces) && s.asked.Joined == r.Joined
+	return same && s.asked.Window == 0 && r.Window == 0 && !s.over()
 }
 
 func (s *session) over() bool {

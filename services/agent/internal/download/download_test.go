@@ -45,8 +45,9 @@ type exchange struct {
 	swarm.DownloadConfig
 	fail chan error
 	// stats are told one after the other, the last one again and again.
-	mu    sync.Mutex
-	stats []swarm.Stats
+	mu      sync.Mutex
+	stats   []swarm.Stats
+	dropped []string
 }
 
 func (e *exchange) Stats() swarm.Stats {
@@ -61,6 +62,13 @@ func (e *exchange) Stats() swarm.Stats {
 	}
 	s.Total = 100
 	return s
+}
+
+func (e *exchange) Drop(segment string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dropped = append(e.dropped, segment)
+	return nil
 }
 
 func (e *exchange) Run(ctx context.Context) error {
@@ -241,5 +249,36 @@ func TestHeld(t *testing.T) {
 	}
 	if n, err := Held(dir); n < 100000 || err != nil {
 		t.Errorf("held %d, %v", n, err)
+	}
+}
+
+// TestWindow: what is dropped comes again for the next try, and nothing is passed on in the end.
+func TestWindow(t *testing.T) {
+	data, names := torrent(t, "one")
+	d := keeper(t)
+	if err := d.Drop(names[0]); err == nil {
+		t.Error("a segment was dropped before there is any")
+	}
+	opened := make(chan *exchange, 3)
+	go func() {
+		for range 3 {
+			e := <-d.opens
+			e.stats = []swarm.Stats{{Completed: 100, Lacking: 1}}
+			opened <- e
+			e.SegmentDone(names[0])
+		}
+	}()
+	for _, window := range []int64{500, 500, 0} {
+		if _, err := d.follow(t.Context(), Request{Torrent: data, Window: window}); err != nil {
+			t.Fatal(err)
+		}
+		e := <-opened
+		if err := d.Drop(names[0]); err != nil || !slices.Equal(e.dropped, names[:1]) || e.Window != window {
+			t.Errorf("a window of %d: dropped %q, %v; want a window of %d", e.Window, e.dropped, err, window)
+		}
+	}
+	// What is there before the first, and between them, takes memory.
+	if want := []string{"clear", "place 100", "clear", "place 100", "place 100"}; !slices.Equal(d.did, want) {
+		t.Errorf("did %q", d.did)
 	}
 }

@@ -13,13 +13,13 @@ const (
 )
 
 // Give passes the payload on until this node has given as much as it has taken, no node that is connected
-// lacks any of it, nobody takes anything for five seconds, or a minute is over. Without it the last nodes of
+// lacks any of it, nobody takes anything for five seconds, or a minute is over; what was dropped nobody asks for. Without it the last nodes of
 // a swarm would be left to the head when those that were quicker start their systems.
 func (k *Keeper) Give(ctx context.Context) {
 	k.mu.Lock()
 	s := k.session
 	k.mu.Unlock()
-	if s == nil {
+	if s == nil || s.asked.Window > 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, GiveMost)

@@ -22,23 +22,25 @@ func TestGive(t *testing.T) {
 		slowly[i] = int64(i / 12) // one byte a second
 	}
 	for name, c := range map[string]struct {
-		stats []swarm.Stats
-		want  time.Duration
+		stats  []swarm.Stats
+		want   time.Duration
+		window int64
 	}{
-		"nobody lacks anything":  {lacking(0, 0), 0},
-		"it has given enough":    {lacking(3, 100), 0},
-		"it is not whole itself": {[]swarm.Stats{{Completed: 50, Lacking: 3}}, 0},
-		"nobody takes anything":  {lacking(3, 10), 5 * time.Second},
-		"others take it":         {append(lacking(3, 10, 40, 70), lacking(3, 100)...), 300 * time.Millisecond},
-		"others become whole":    {append(lacking(3, 10, 40), lacking(0, 50)...), 200 * time.Millisecond},
-		"others take it slowly":  {lacking(3, slowly...), GiveMost},
+		"nobody lacks anything":  {lacking(0, 0), 0, 0},
+		"it has given enough":    {lacking(3, 100), 0, 0},
+		"it is not whole itself": {[]swarm.Stats{{Completed: 50, Lacking: 3}}, 0, 0},
+		"nobody takes anything":  {lacking(3, 10), 5 * time.Second, 0},
+		"others take it":         {append(lacking(3, 10, 40, 70), lacking(3, 100)...), 300 * time.Millisecond, 0},
+		"others become whole":    {append(lacking(3, 10, 40), lacking(0, 50)...), 200 * time.Millisecond, 0},
+		"others take it slowly":  {lacking(3, slowly...), GiveMost, 0},
+		"what was dropped":       {lacking(3, 10), 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := keeper(t)
 				d.Tick = 100 * time.Millisecond
 				e := &exchange{stats: c.stats, fail: make(chan error)}
-				s := &session{swarm: e, ended: make(chan struct{}), cancel: func() {}}
+				s := &session{swarm: e, asked: Request{Window: c.window}, ended: make(chan struct{}), cancel: func() {}}
 				d.session = s
 				begin := time.Now()
 				d.Give(t.Context())

@@ -66,8 +66,10 @@ type Payload struct {
 	Measure func(dir string) (sysroot.Space, error)
 	Memory  func() (sysroot.Space, error)
 	Held    func(dir string) (int64, error)
-	Report  *report.Reporter
-	Log     *slog.Logger
+	// Drop lets a segment go that was unpacked, where not all fit into memory.
+	Drop   func(ctx context.Context, segment string) error
+	Report *report.Reporter
+	Log    *slog.Logger
 	// Pause is the time between tries of what failed.
 	Pause time.Duration
 }
@@ -150,34 +152,6 @@ func (w *work) match() error {
 	return nil
 }
 
-func (w *work) fits() error {
-	held, err := w.Held(w.Dir)
-	if err != nil {
-		return err
-	}
-	space, err := w.space()
-	if err != nil {
-		return err
-	}
-	return space.Check(w.Root, NeedOf(w.Image, w.manifest, held))
-}
-
-func (w *work) space() (sysroot.Space, error) {
-	if w.manifest.Kind == release.Image {
-		return w.Memory()
-	}
-	return w.Measure(w.Root)
-}
-
-// NeedOf returns what a release still needs when so many bytes of its payload are in memory.
-func NeedOf(image string, m *release.Manifest, held int64) sysroot.Need {
-	n := sysroot.Need{Image: image, Payload: max(0, m.Size()-held), Compressed: m.Kind == release.Image}
-	if !n.Compressed {
-		n.Unpacked, n.Files = m.Unpacked, m.Files()
-	}
-	return n
-}
-
 // install has segments come and unpacks each in its own goroutine, as many at
 // a time as there are processors.
 func (w *work) install(ctx context.Context) error {
@@ -231,19 +205,26 @@ func (w *work) segment(ctx context.Context, s release.Segment, slots chan struct
 	if err != nil {
 		return fmt.Errorf("unpack segment %s: %w", s.Digest, err)
 	}
-	defer f.Close()
-	if err := w.unpacker.Segment(ctx, s, f); err != nil {
-		w.unpack.fail(err)
-		return err
+	err = w.unpacker.Segment(ctx, s, f)
+	_ = f.Close() // it was only read
+	if err == nil && w.request.Window > 0 {
+		err = w.Drop(ctx, s.Digest.Hex())
 	}
-	return nil
+	if err != nil {
+		w.unpack.fail(err)
+	}
+	return err
 }
 
 // downloaded reports how the download ended.
 func (w *work) downloaded(ctx context.Context, err error) {
-	w.Report.Ended(ctx, downloadStep, time.Since(w.began), report.Result{Tried: w.tried, Values: map[string]string{
+	values := map[string]string{
 		"bytes_total":      strconv.FormatInt(w.last.Total, 10),
 		"bytes_from_head":  strconv.FormatInt(w.last.FromHead, 10),
 		"bytes_from_peers": strconv.FormatInt(w.last.FromPeers, 10),
-	}}, err)
+	}
+	if w.request.Window > 0 {
+		values["bytes_at_once"] = strconv.FormatInt(w.request.Window, 10)
+	}
+	w.Report.Ended(ctx, downloadStep, time.Since(w.began), report.Result{Tried: w.tried, Values: values}, err)
 }

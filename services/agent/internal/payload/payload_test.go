@@ -85,6 +85,14 @@ var packed = sync.OnceValues(func() (*release.Manifest, string) {
 			panic(err)
 		}
 	}
+	for i := range 2 {
+		// So long that it has a segment of its own; nearly all of it is a hole.
+		name := fmt.Sprintf("%s/opt/long%d", tree, i)
+		err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte{byte(i + 1)}, 0o644), os.Truncate(name, 40<<20))
+		if err != nil {
+			panic(err)
+		}
+	}
 	m, err := release.Pack(context.Background(), release.Options{Tree: tree, PayloadDir: dir, KernelVersion: "6.1", Level: 1})
 	if err != nil {
 		panic(err)
@@ -360,5 +368,54 @@ func TestCompressedRoot(t *testing.T) {
 	err := p.Install(t.Context(), o.digest, o.digest)
 	if err == nil || !strings.HasPrefix(err.Error(), "image compute needs ") || !strings.Contains(err.Error(), "this machine has 4.0 GiB of which") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestLittleMemory: where the whole payload does not fit beside the files, segments are dropped when they are unpacked;
+// where not even two fit, nothing is fetched.
+func TestLittleMemory(t *testing.T) {
+	o, dir := pack(t)
+	m := o.manifest
+	atOnce := twoLargest(m)
+	if len(m.Segments) < 3 || atOnce >= m.Size() {
+		t.Fatalf("the two largest of %d segments are %d of %d bytes", len(m.Segments), atOnce, m.Size())
+	}
+	p := payload(t, o, dir)
+	p.Image = "compute"
+	space := sysroot.Space{Free: 1 << 40, Memory: m.Unpacked + int64(m.Files())<<10 + atOnce + m.Size()/10, InMemory: true}
+	p.Measure = func(string) (sysroot.Space, error) { return space, nil }
+	p.Held = func(string) (int64, error) { return 0, nil }
+	var mu sync.Mutex
+	var dropped []string
+	p.Drop = func(_ context.Context, segment string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		dropped = append(dropped, segment)
+		return os.Remove(filepath.Join(dir, segment))
+	}
+	asked := int64(-1)
+	p.Follow = func(ctx context.Context, r download.Request, send func(download.Event) error) error {
+		asked = r.Window
+		return o.arrive(ctx, r, send)
+	}
+	if err := p.Install(t.Context(), o.digest, o.digest); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) > 0 || len(dropped) != len(m.Segments) || asked != atOnce {
+		t.Errorf("dropped %d of %d segments with a window of %d, left %v, %v", len(dropped), len(m.Segments), asked, left, err)
+	}
+
+	space.Memory--
+	asked = -1
+	if err := p.Install(t.Context(), o.digest, o.digest); err == nil || !strings.HasPrefix(err.Error(), "image compute needs ") || asked != -1 {
+		t.Errorf("with a byte less: %v, and a window of %d was asked for", err, asked)
+	}
+	if _, err := Fit(space, p.Root, "compute", m, 1); err != nil {
+		t.Errorf("with a byte that is held and can be dropped: %v", err)
+	}
+	space.Memory = m.Unpacked + int64(m.Files())<<10 + m.Size() + m.Size()/10
+	if window, err := Fit(space, p.Root, "compute", m, 0); window != 0 || err != nil {
+		t.Errorf("with room for all: a window of %d, %v", window, err)
 	}
 }

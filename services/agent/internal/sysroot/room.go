@@ -19,6 +19,8 @@ type Need struct {
 	Files    int
 	// Payload is what arrives. It stays in memory until the image is installed, that of a compressed root for good.
 	Payload int64
+	// AtOnce is how much of the payload is in memory at a time; 0 is all.
+	AtOnce int64
 	// Compressed tells that the payload is the root.
 	Compressed bool
 }
@@ -39,7 +41,11 @@ func (n Need) parts(inMemory bool) (root, beside int64) {
 	case inMemory:
 		root = n.Unpacked + int64(n.Files)*inodeMemory
 	}
-	return root, n.Payload + n.Payload/10 // pieces on their way
+	beside = n.Payload
+	if n.AtOnce > 0 {
+		beside = min(n.AtOnce, n.Payload)
+	}
+	return root, beside + n.Payload/10 // pieces on their way, and what unpacks them
 }
 
 // Space is what there is, in bytes.
