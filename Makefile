@@ -18,7 +18,7 @@ SOAK  ?= 20
 BENCH ?=
 
 # MACHINES are tests of whole machines that take long, of make test-machines.
-MACHINES = GrabAndPush|InstalledOnDisks|Drivers|NetworkManagers|Controllers|BringTheNetworkUp|DiscoveryBySwitchPort|SELinuxImage|Roots
+MACHINES = GrabAndPush|InstalledOnDisks|Drivers|NetworkManagers|Controllers|BringTheNetworkUp|DiscoveryBySwitchPort|SELinuxImage|Roots|MemoryOfNodes
 
 .PHONY: all setup packages tools build loaders images proto rights verify test test-unit test-room test-heads test-machines soak demo bench-packages bench-inventory bench-net bench-pack bench-swarm clean
 
@@ -93,7 +93,7 @@ test-room: build bench-packages
 test-heads: build
 	go test -race -tags '$(TAGS)' -timeout 40m -count 1 -v -run AnyHead ./services/integration
 
-## test-machines: disks, roots, drivers, network managers, controllers, switch ports, SELinux, grab and push of whole machines, over an hour on two cores
+## test-machines: disks, roots, memory, drivers, network managers, controllers, switch ports, SELinux, grab and push of whole machines, over an hour on two cores
 test-machines: build
 	go test -tags '$(TAGS)' -timeout 3h -count 1 -v -p 1 -run '$(MACHINES)' ./services/agent/internal/netfile ./services/integration
 
