@@ -25,6 +25,8 @@ type Unpacker struct {
 	segments map[Digest]Segment
 
 	files, bytes atomic.Int64
+	// decoders are used again: each has some ten megabytes.
+	decoders sync.Pool
 
 	mu      sync.Mutex
 	dirs    []*tar.Header
@@ -94,11 +96,11 @@ func (w *segmentWriter) unpack(ctx context.Context, seg Segment, r io.Reader) er
 
 	sum := sha256.New()
 	stored := &countingReader{r: io.TeeReader(io.LimitReader(r, seg.Size+1), sum)}
-	dec, err := zstd.NewReader(stored, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+	dec, err := w.unpacker.decoder(stored)
 	if err != nil {
 		return err
 	}
-	defer dec.Close()
+	defer w.unpacker.keep(dec)
 	tarErr := w.entries(ctx, tar.NewReader(dec))
 	if tarErr == nil {
 		_, tarErr = io.Copy(io.Discard, dec)
@@ -119,6 +121,21 @@ func (w *segmentWriter) unpack(ctx context.Context, seg Segment, r io.Reader) er
 		return fmt.Errorf("holds %d files, %d bytes; the manifest says %d, %d", w.files, w.bytes, seg.Files, seg.Unpacked)
 	}
 	return nil
+}
+
+// decoder returns one that reads from r, to be given back to keep.
+func (u *Unpacker) decoder(r io.Reader) (*zstd.Decoder, error) {
+	if dec, ok := u.decoders.Get().(*zstd.Decoder); ok {
+		return dec, dec.Reset(r)
+	}
+	return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+}
+
+// keep takes a decoder that was used. With a concurrency of one it has no goroutines and needs no Close.
+func (u *Unpacker) keep(dec *zstd.Decoder) {
+	if dec.Reset(nil) == nil {
+		u.decoders.Put(dec)
+	}
 }
 
 // maxWindow is what zstd(1) reads without being told; our encoder uses less.

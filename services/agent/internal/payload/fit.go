@@ -1,6 +1,8 @@
 package payload
 
 import (
+	"runtime"
+
 	"github.com/luna-hpc/luna/pkg/release"
 	"github.com/luna-hpc/luna/services/agent/internal/sysroot"
 )
@@ -15,11 +17,28 @@ func (w *work) fits() error {
 	if err != nil {
 		return err
 	}
-	if w.request.Window, err = Fit(space, w.Root, w.Image, w.manifest, held); err == nil && w.request.Window > 0 {
+	if w.request.Window, err = Fit(space, w.Root, w.Image, w.manifest, held); err != nil {
+		return err
+	}
+	w.unpackers = unpackers(space.Beyond(needOf(w.Image, w.manifest, held)), runtime.GOMAXPROCS(0))
+	if w.request.Window > 0 {
 		w.Log.Warn("there is no memory for the whole payload beside the image: what is unpacked is dropped, and not passed on",
 			"payload", sysroot.Size(w.manifest.Size()), "at_once", sysroot.Size(w.request.Window), "free", sysroot.Size(space.Memory))
 	}
-	return err
+	return nil
+}
+
+const (
+	// unpackerMemory is what unpacking a segment takes, in bytes: the window of zstd, and buffers.
+	unpackerMemory = 16 << 20
+	// mostUnpackers unpack more than links bring.
+	mostUnpackers = 8
+)
+
+// unpackers returns how many segments are unpacked at a time: one, for which there is memory in any case, and more
+// where that leaves some.
+func unpackers(beyond int64, processors int) int {
+	return min(1+int(max(0, beyond)/unpackerMemory), processors, mostUnpackers)
 }
 
 func (w *work) space() (sysroot.Space, error) {

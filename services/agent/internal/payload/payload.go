@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -80,12 +79,14 @@ type work struct {
 	manifest *release.Manifest
 	segments map[string]release.Segment
 	request  download.Request
-	tried    string
-	unpacker Unpacker
-	began    time.Time
-	last     swarm.Stats
-	watch    watch
-	unpack   unpacking
+	// unpackers is how many segments are unpacked at a time.
+	unpackers int
+	tried     string
+	unpacker  Unpacker
+	began     time.Time
+	last      swarm.Stats
+	watch     watch
+	unpack    unpacking
 }
 
 // Install installs the release that manifest names. It goes on trying while
@@ -153,10 +154,10 @@ func (w *work) match() error {
 }
 
 // install has segments come and unpacks each in its own goroutine, as many at
-// a time as there are processors.
+// a time as there are processors and memory for.
 func (w *work) install(ctx context.Context) error {
 	group, inner := errgroup.WithContext(ctx)
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	slots := make(chan struct{}, w.unpackers)
 	downloaded := false
 	group.Go(func() error {
 		err := w.Follow(inner, w.request, func(e download.Event) error {

@@ -419,3 +419,15 @@ func TestLittleMemory(t *testing.T) {
 		t.Errorf("with room for all: a window of %d, %v", window, err)
 	}
 }
+
+func TestUnpackers(t *testing.T) {
+	for _, c := range []struct {
+		beyond     int64
+		processors int
+		want       int
+	}{{-1 << 30, 64, 1}, {0, 64, 1}, {40 << 20, 64, 3}, {40 << 20, 2, 2}, {1 << 40, 64, mostUnpackers}} {
+		if got := unpackers(c.beyond, c.processors); got != c.want {
+			t.Errorf("with %d bytes beyond and %d processors: %d at a time, want %d", c.beyond, c.processors, got, c.want)
+		}
+	}
+}

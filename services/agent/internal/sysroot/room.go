@@ -71,6 +71,12 @@ func (s Space) Check(dir string, n Need) error {
 	return nil
 }
 
+// Beyond returns the memory that is free besides what n takes, in bytes.
+func (s Space) Beyond(n Need) int64 {
+	root, beside := n.parts(s.InMemory)
+	return s.Memory - root - beside
+}
+
 // why tells what the memory is for.
 func (n Need) why(dir string, root, beside int64) string {
 	switch {
