@@ -32,9 +32,10 @@ func (d *Downloader) fallBack(ctx context.Context, t *exchange.Torrent) {
 	seen, since, pause := d.viaSwarm.Load(), time.Now(), fallbackPause
 	for {
 		wait := fallbackTick
-		if n := d.viaSwarm.Load(); n != seen {
+		missing := d.missing()
+		if n := d.viaSwarm.Load(); n != seen || len(missing) == 0 { // a full window is no stall
 			seen, since, pause = n, time.Now(), fallbackPause
-		} else if missing := d.missing(); len(missing) > 0 && len(d.cfg.HTTPBases) > 0 && time.Since(since) >= d.cfg.Stall {
+		} else if len(d.cfg.HTTPBases) > 0 && time.Since(since) >= d.cfg.Stall {
 			if err := f.round(ctx, missing, seen); err != nil && ctx.Err() == nil {
 				d.note(err)
 				wait = pause/2 + rand.N(pause)

@@ -97,3 +97,21 @@ func TestWindowOverHTTP(t *testing.T) {
 	}
 	n.complete(t)
 }
+
+// TestFullWindowIsNoStall: a node that uses what it has for longer than Stall asks the swarm again, not the heads' HTTP.
+func TestFullWindowIsNoStall(t *testing.T) {
+	dir := t.TempDir()
+	p := newPayload(t, dir, 63, 20, 20, 20, 20, 20, 20)
+	h := newHead(t, dir, p)
+	h.offers(t, p, p.size)
+	const stall = 4 * time.Second
+	n := h.boot(t, "127.0.0.2", p, windowOf(40), useStall(stall))
+	eventually(t, func() bool { n.mu.Lock(); defer n.mu.Unlock(); return len(n.done) == 2 })
+	full := time.Now()
+	eventually(t, func() bool { return time.Since(full) > stall+time.Second })
+	n.drops(t, p)
+	n.complete(t)
+	if h.served != 0 {
+		t.Errorf("%d requests over HTTP in a healthy swarm", h.served)
+	}
+}

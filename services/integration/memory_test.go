@@ -37,9 +37,9 @@ done' </dev/null >/dev/null 2>&1 &
 `
 
 // filling is what the image has besides a small system, in bytes.
-const filling = 400 << 20
+const filling = 600 << 20
 
-// TestMemoryOfNodes boots an image of over 700 MiB in a machine of which it fills 60 %, with the default partscript, and
+// TestMemoryOfNodes boots an image of over 900 MiB in a machine of which it fills 60 %, with the default partscript, and
 // in one that has no memory for the whole payload beside it. By the node's own /proc that takes no more than the image
 // unpacked and 1.1 times the payload. A machine that it fills to 95 % refuses it before anything is downloaded.
 func TestMemoryOfNodes(t *testing.T) {

@@ -431,3 +431,20 @@ func TestUnpackers(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowUnpackingIsNoStall: while a full window is unpacked nothing arrives, and that is no trouble.
+func TestSlowUnpackingIsNoStall(t *testing.T) {
+	begin := time.Unix(1000, 0)
+	w := newWatch(begin)
+	s := swarm.Stats{Total: 100, Completed: 10}
+	for i := range 20 {
+		now := begin.Add(time.Duration(i) * 10 * time.Second)
+		w.used(now, int64(i+1))
+		if say := w.see(now, s); say.Stalled {
+			t.Fatalf("stalled after %s", say.For)
+		}
+	}
+	if say := w.see(begin.Add(time.Hour), s); !say.Report {
+		t.Error("nothing was said when unpacking had ended too")
+	}
+}

@@ -17,6 +17,11 @@ import (
 // arrives for long.
 func (w *work) progress(ctx context.Context, s swarm.Stats) {
 	w.last = s
+	if w.request.Window > 0 {
+		// Nothing can arrive while what is there is unpacked.
+		_, unpacked := w.unpacker.Stats()
+		w.watch.used(time.Now(), unpacked)
+	}
 	say := w.watch.see(time.Now(), s)
 	if say.Progress {
 		said := []any{"done", percent(s.Completed, s.Total), "rate", fmt.Sprintf("%.1f MB/s", say.Rate/1e6),

@@ -19,7 +19,8 @@ const (
 // watch tells from looks at a download what is worth saying of it.
 type watch struct {
 	completed int64
-	arrived   time.Time // when something last arrived
+	unpacked  int64
+	arrived   time.Time // when something last arrived, or was unpacked where that must come first
 	said      time.Time // when the last line was said
 	saidBytes int64
 	reported  bool
@@ -63,6 +64,13 @@ func (w *watch) see(now time.Time, s swarm.Stats) word {
 		say.Report, w.reported = true, true
 	}
 	return say
+}
+
+// used takes in how much is unpacked, where that makes room for what arrives.
+func (w *watch) used(now time.Time, unpacked int64) {
+	if unpacked > w.unpacked {
+		w.unpacked, w.arrived = unpacked, now
+	}
 }
 
 // percent writes a part of a whole.
