@@ -51,6 +51,16 @@ func (d *draft) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// ClearAbandoned removes from a payload directory the unfinished segments of packs that were killed. No pack may run there
+// meanwhile.
+func ClearAbandoned(payload string) error {
+	left, err := filepath.Glob(filepath.Join(payload, tempPattern))
+	for _, f := range left {
+		err = errors.Join(err, os.Remove(f))
+	}
+	return err
+}
+
 // discard removes the file unless keep has given it its name.
 func (d *draft) discard() {
 	d.file.Close()

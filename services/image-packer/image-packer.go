@@ -3,6 +3,7 @@
 package imagepacker
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/catalog"
 	"github.com/luna-hpc/luna/pkg/outbox"
 	"github.com/luna-hpc/luna/pkg/projection"
+	"github.com/luna-hpc/luna/pkg/release"
 	"github.com/luna-hpc/luna/pkg/run"
 	"github.com/luna-hpc/luna/services/image-packer/internal/bench"
 	"github.com/luna-hpc/luna/services/image-packer/internal/keep"
@@ -84,6 +86,9 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := release.ClearAbandoned(payload); err != nil {
+		return nil, fmt.Errorf("remove what killed packs left: %w", err)
+	}
 	out.Before(files.Upload)
 	b := &bench.Bench{
 		Conn: d.Bus, Log: d.Log, State: state, Out: out, Shelf: keep.NewShelf(state, out), Keep: cfg.Keep, Yard: half,
@@ -94,7 +99,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	return run.NewGroup(Name, state, out, b, commands), nil
 }
 
-// folders makes the folder of what packs remember, and an empty one to work in.
+// folders makes the folder of what packs remember, without what was left half written, and an empty one to work in.
 func folders(dir string) (index, work string, err error) {
 	index, work = filepath.Join(dir, "index"), filepath.Join(dir, "work")
 	if err := os.RemoveAll(work); err != nil {
@@ -105,7 +110,11 @@ func folders(dir string) (index, work string, err error) {
 			return "", "", fmt.Errorf("make directory: %w", err)
 		}
 	}
-	return index, work, nil
+	torn, err := filepath.Glob(filepath.Join(index, "*.new"))
+	for _, f := range torn {
+		err = errors.Join(err, os.Remove(f))
+	}
+	return index, work, err
 }
 
 // findAgent returns the configured file, or luna-agent beside the running program.

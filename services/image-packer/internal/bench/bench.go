@@ -148,9 +148,12 @@ func (b *Bench) end(dirs []string) {
 	}
 }
 
+// full tells whether a disk had no room, or an owner none left of what he may use.
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
 // undone is the error of a directory that could not be made.
 func (b *Bench) undone(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if full(err) {
 		return fault.Unavailablef("not done: there is no room on the disk of head %s: %w", b.Packer.Head, err)
 	}
 	return fault.Conflictf("not done: %w", err)
@@ -235,14 +238,14 @@ func (b *Bench) work(ctx context.Context, image *inventoryv1.Osimage, what pack.
 		return err
 	}
 	r, err := b.Packer.Pack(ctx, image, what, current(shelf), j)
-	if errors.Is(err, syscall.ENOSPC) {
+	if err == nil {
+		err = b.publish(image, r)
+	}
+	if full(err) {
 		// What was stored until then would keep the disk full; no release names it.
 		return errors.Join(fault.Unavailablef("not done: there is no room on the disk of head %s: %w", b.Packer.Head, err), b.sweep(ctx, image.Path))
 	}
 	if err != nil {
-		return err
-	}
-	if err := b.publish(image, r); err != nil {
 		return err
 	}
 	j.Phase("publish", "")

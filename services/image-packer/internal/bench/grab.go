@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/catalog"
@@ -178,7 +177,7 @@ func (b *Bench) ungrabbed(image *inventoryv1.Osimage, err error) error {
 	switch {
 	case errors.As(err, &half):
 		return fault.Conflictf("osimage %s: %w; all that is to come is there, and the next work on it goes on with that", image.Name, err)
-	case errors.Is(err, syscall.ENOSPC):
+	case full(err):
 		return fault.Unavailablef("not done: there is no room on the disk of head %s, and %s is as it was: %w", b.Packer.Head, image.Path, err)
 	case fault.KindOf(err) != fault.Internal:
 		return err

@@ -26,10 +26,20 @@ type Files struct {
 	conn *bus.Conn
 }
 
-// OpenFiles makes the directory.
+// tempPrefix begins the names of files that are not whole yet.
+const tempPrefix = ".new-"
+
+// OpenFiles makes the directory, and removes from it what was left half written.
 func OpenFiles(dir string, conn *bus.Conn) (*Files, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory of files: %w", err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
+	for _, f := range left {
+		err = errors.Join(err, os.Remove(f))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("remove what was left half written: %w", err)
 	}
 	return &Files{dir: dir, conn: conn}, nil
 }
@@ -39,7 +49,7 @@ func (f *Files) Path(d release.Digest) string { return filepath.Join(f.dir, d.He
 
 // Add takes a file by a function that writes it, and returns its digest.
 func (f *Files) Add(write func(w io.Writer) error) (release.Digest, int64, error) {
-	tmp, err := os.CreateTemp(f.dir, ".new-")
+	tmp, err := os.CreateTemp(f.dir, tempPrefix)
 	if err != nil {
 		return "", 0, err
 	}
