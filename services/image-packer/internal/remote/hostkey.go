@@ -28,8 +28,11 @@ type checker struct {
 func (a Access) checker(h Host) (*checker, error) {
 	c := &checker{host: h}
 	for _, file := range a.KnownHosts {
-		if _, err := os.Stat(file); err == nil {
+		switch _, err := os.Stat(file); {
+		case err == nil:
 			c.files = append(c.files, file)
+		case !errors.Is(err, os.ErrNotExist): // it may revoke a key
+			return nil, fault.Unavailablef("not done: read host keys: %w", err)
 		}
 	}
 	if len(c.files) > 0 {
@@ -69,6 +72,9 @@ func (c *checker) callback(_ string, _ net.Addr, key ssh.PublicKey) error {
 
 func (c *checker) check(key ssh.PublicKey) error {
 	seen := ssh.FingerprintSHA256(key)
+	if at := c.revoked(key); at != "" {
+		return fault.Conflictf("not done: the host key of %s, %s, is revoked in %s: somebody may have it; give the machine a new one", c.host.Name, seen, at)
+	}
 	for _, told := range c.told {
 		if string(told.Marshal()) == string(key.Marshal()) {
 			return nil
@@ -100,19 +106,28 @@ func (c *checker) look(key ssh.PublicKey) (found bool, wrong *string) {
 	for _, name := range c.names() {
 		err := c.known(name, none{}, key)
 		var other *knownhosts.KeyError
-		var revoked *knownhosts.RevokedError
 		switch {
 		case err == nil:
 			found = true
-		case errors.As(err, &revoked):
-			at := revoked.Revoked.Filename + " line " + strconv.Itoa(revoked.Revoked.Line) + ", which revokes it"
-			return false, &at
 		case errors.As(err, &other) && len(other.Want) > 0:
 			at := other.Want[0].Filename + " line " + strconv.Itoa(other.Want[0].Line)
 			wrong = &at
 		}
 	}
 	return found, wrong
+}
+
+// revoked returns the line that revokes a key, empty when there is none. It holds for every host, whatever else is known
+// of the key.
+func (c *checker) revoked(key ssh.PublicKey) string {
+	if c.known == nil {
+		return ""
+	}
+	var line *knownhosts.RevokedError
+	if !errors.As(c.known(c.names()[0], none{}, key), &line) {
+		return ""
+	}
+	return line.Revoked.Filename + " line " + strconv.Itoa(line.Revoked.Line)
 }
 
 // none is an address that stands in no file: names alone are looked up.

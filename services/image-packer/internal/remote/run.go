@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -67,13 +68,34 @@ func (m *Machine) output(in io.Reader, command string) (string, error) {
 		return "", m.lost(err)
 	}
 	defer s.Close()
-	said := &tail{}
-	s.Stdin, s.Stderr = in, said
-	out, err := s.Output(command)
+	said, out := &tail{}, &answer{over: make(chan struct{})}
+	s.Stdin, s.Stdout, s.Stderr = in, out, said
+	if err := s.Start(command); err != nil {
+		return "", m.failed(err, said)
+	}
+	err = m.wait(s, mute, out.over)
+	if out.tooLong {
+		return "", fault.Unavailablef("not done: %s answers with more than %d bytes, the limit of what a command may say there", m.host.Name, mostAnswer)
+	}
 	if err != nil {
 		return "", m.failed(err, said)
 	}
-	return string(out), nil
+	return out.text.String(), nil
+}
+
+// wait waits until what was started ended. The connection ends when that takes too long, or when over is closed: a machine
+// that means harm goes on for ever.
+func (m *Machine) wait(s *ssh.Session, long time.Duration, over <-chan struct{}) error {
+	ended := make(chan error, 1)
+	go func() { ended <- s.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-over:
+	case <-time.After(long):
+	}
+	closed := m.client.Close()
+	return errors.Join(<-ended, closed)
 }
 
 func (m *Machine) talk(command string, talk func(in io.Reader, out io.WriteCloser) error) error {
@@ -100,7 +122,7 @@ func (m *Machine) talk(command string, talk func(in io.Reader, out io.WriteClose
 	if err != nil {
 		s.Close() // it may be writing what nobody reads
 	}
-	ended := s.Wait()
+	ended := m.wait(s, farewell, nil)
 	if err != nil && said.text() != "" {
 		return fmt.Errorf("%w (%s says: %s)", err, m.host.Name, said.text())
 	}
