@@ -140,9 +140,9 @@ func (g *Graft) receiveContents(ctx context.Context, r io.Reader, got func(n int
 		return nil, err
 	}
 	defer dec.Close()
-	wanted := map[string]bool{}
+	wanted := map[string]int{} // each file comes as often as it is read, and is flagged once
 	for _, name := range g.plan.Fetch {
-		wanted[name] = true
+		wanted[name] = attempts + 2
 	}
 	for tr := tar.NewReader(dec); ; {
 		hdr, err := tr.Next()
@@ -152,8 +152,13 @@ func (g *Graft) receiveContents(ctx context.Context, r io.Reader, got func(n int
 		switch {
 		case err != nil:
 			return nil, err
-		case !wanted[hdr.Name]:
+		case wanted[hdr.Name] == 0:
 			continue
+		}
+		if wanted[hdr.Name]--; wanted[hdr.Name] == 0 {
+			return nil, fmt.Errorf("the other side sends %s more than %d times, the limit", hdr.Name, attempts+1)
+		}
+		switch {
 		case hdr.PAXRecords[paxGone] != "":
 			g.dropped[hdr.Name] = true
 		case hdr.PAXRecords[paxShort] != "":

@@ -169,21 +169,27 @@ func (l *Listing) Add(f *Fact) error {
 // Close ends the listing.
 func (l *Listing) Close() error { return errors.Join(l.tw.Close(), l.enc.Close()) }
 
-// ReadListing reads what a Listing wrote, to its end. Names that do not stay below the root are an error.
-func ReadListing(r io.Reader) (facts []*Fact, err error) {
+// ReadListing reads what a Listing wrote, to its end. Names that do not stay below the root are an error, and more of them
+// than 2 GiB of memory hold.
+func ReadListing(r io.Reader) ([]*Fact, error) { return readListing(r, mostListing) }
+
+func readListing(r io.Reader, most int64) (facts []*Fact, err error) {
 	dec, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		return nil, err
 	}
 	defer dec.Close()
+	left := most
 	for tr := tar.NewReader(dec); ; {
 		hdr, err := tr.Next()
 		if errors.Is(err, io.EOF) {
-			_, err = io.Copy(io.Discard, dec)
-			return facts, err
+			return facts, skip(dec)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read a listing: %w", err)
+		}
+		if left -= weight(hdr); left < 0 {
+			return nil, tooMuch("a listing", most)
 		}
 		f, err := readFact(hdr)
 		if err != nil {

@@ -25,7 +25,7 @@ func Serve(ctx context.Context, root string, l *Line) error {
 		return err
 	}
 	var a ask
-	if err := l.receive(func(r io.Reader) error { return json.NewDecoder(r).Decode(&a) }); err != nil {
+	if err := l.receiveText(&a); err != nil {
 		return err
 	}
 	if err := l.send(func(w io.Writer) error { return tell(ctx, root, a, w) }); err != nil {

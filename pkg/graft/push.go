@@ -62,7 +62,7 @@ func (p Push) Run(l *Line) (has System, r Report, err error) {
 	if err := l.greeted(); err != nil {
 		return has, r, err
 	}
-	if err := l.receive(func(in io.Reader) error { return json.NewDecoder(in).Decode(&has) }); err != nil {
+	if err := l.receiveText(&has); err != nil {
 		return has, r, err
 	}
 	changes, err := p.Changes(has)
@@ -76,7 +76,7 @@ func (p Push) Run(l *Line) (has System, r Report, err error) {
 	if err := l.send(func(w io.Writer) error { return tellChanges(changes, w) }); err != nil {
 		return has, r, err
 	}
-	if err := l.receive(func(in io.Reader) error { return json.NewDecoder(in).Decode(&r) }); err != nil {
+	if err := l.receiveText(&r); err != nil {
 		return has, r, err
 	}
 	if p.Order.DryRun {
@@ -86,7 +86,7 @@ func (p Push) Run(l *Line) (has System, r Report, err error) {
 	if r.Bytes > 0 {
 		sent = l.send(p.content)
 	}
-	err = l.receive(func(in io.Reader) error { return json.NewDecoder(in).Decode(&r) })
+	err = l.receiveText(&r)
 	if told := (errTold{}); sent != nil && !errors.As(err, &told) {
 		err = sent // else it says why it listened no longer
 	}
@@ -148,7 +148,7 @@ func (v Live) Receive(ctx context.Context, l *Line) error {
 		return sent
 	}
 	var o Order
-	if err := l.receive(func(r io.Reader) error { return json.NewDecoder(r).Decode(&o) }); err != nil {
+	if err := l.receiveText(&o); err != nil {
 		return err
 	}
 	var want []*Fact

@@ -154,12 +154,12 @@ func (i *incoming) number(most uint32) (int, error) {
 	return int(n), nil
 }
 
-// receive has read read a stream to its end; what it leaves is skipped.
+// receive has read read a stream to its end; what it leaves is skipped, which must not be much.
 func (l *Line) receive(read func(r io.Reader) error) error {
 	i := &incoming{from: l.in}
 	err := read(i)
 	var told errTold
-	if _, rest := io.Copy(io.Discard, i); rest != nil && (err == nil || errors.As(rest, &told)) {
+	if rest := skip(i); rest != nil && (err == nil || errors.As(rest, &told)) {
 		err = rest // it says why what was read is wrong
 	}
 	return err
