@@ -73,6 +73,8 @@ type Result struct {
 	Plan *Plan
 	// Unsteady are files that changed each time they were read, Vanished those that were gone when they were to come.
 	Unsteady, Vanished []string
+	// Covered are file systems that were named and are left out, as the exclude lines cover them.
+	Covered []string
 	// Refused are attributes that the file system does not know, each with how many files go without it.
 	Refused map[string]int
 }
@@ -89,7 +91,7 @@ func (h HalfWay) Unwrap() error { return h.Err }
 // Run makes the directory like the tree that Serve tells of. Before all has come the directory stays as it was; what
 // is interrupted after that is HalfWay, or ended by Resume.
 func (g Grab) Run(ctx context.Context, l *Line) (r Result, err error) {
-	want, have, err := g.lists(ctx, l)
+	want, have, err := g.lists(ctx, l, &r)
 	if err != nil {
 		return r, err
 	}
@@ -121,10 +123,14 @@ func (g Grab) Run(ctx context.Context, l *Line) (r Result, err error) {
 	return r, err
 }
 
-// lists returns what both trees have.
-func (g Grab) lists(ctx context.Context, l *Line) (want, have []*Fact, err error) {
+// lists returns what both trees have, and tells r what is not looked at.
+func (g Grab) lists(ctx context.Context, l *Line, r *Result) (want, have []*Fact, err error) {
 	exclude, err := ParsePatterns(g.Exclude)
 	if err != nil {
+		return nil, nil, err
+	}
+	scope := Scope{g.Filesystems, exclude}
+	if r.Covered, err = scope.covered(); err != nil {
 		return nil, nil, err
 	}
 	g.Phase("list", "")
@@ -135,7 +141,7 @@ func (g Grab) lists(ctx context.Context, l *Line) (want, have []*Fact, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	err = List(ctx, g.Dir, Scope{g.Filesystems, exclude}, func(f *Fact) error {
+	err = List(ctx, g.Dir, scope, func(f *Fact) error {
 		if f.Mount {
 			return fmt.Errorf("%s is covered by a mount: unmount it before grabbing", filepath.Join(g.Dir, f.Name()))
 		}

@@ -168,6 +168,43 @@ func stat(t *testing.T, path string) [3]int64 {
 	return [3]int64{int64(st.Ino), st.Ctim.Sec, st.Ctim.Nsec}
 }
 
+// TestExcludeWinsOverFilesystems names file systems that the exclude lines cover: they are neither brought nor taken away,
+// and are told.
+func TestExcludeWinsOverFilesystems(t *testing.T) {
+	testenv.Root(t)
+	from := t.TempDir()
+	testenv.Shell(t, `cd "$1"; mkdir -p boot srv/data; mount -t tmpfs luna-test boot; echo new >boot/vmlinuz; echo new >srv/data/file; echo new >motd`, from)
+	t.Cleanup(func() { testenv.Shell(t, `umount "$1/boot"`, from) })
+	for _, c := range []struct{ exclude, covered, want string }{
+		{"", "", "boot/old=- boot/vmlinuz=new srv/data/file=new"},
+		{"/boot", "/boot", "boot/old=old boot/vmlinuz=- srv/data/file=new"},
+		{"boot/\n/srv/", "/boot /srv/data", "boot/old=old boot/vmlinuz=- srv/data/file=old"},
+		{"/srv/*", "/srv/data", "boot/old=- boot/vmlinuz=new srv/data/file=old"},
+		{"/boot/*", "", "boot/old=old boot/vmlinuz=- srv/data/file=new"},
+		{"+ /boot\n/boot", "", "boot/old=- boot/vmlinuz=new srv/data/file=new"},
+	} {
+		to := image(t)
+		testenv.Shell(t, `cd "$1"; mkdir -p boot srv/data; echo old >boot/old; echo old >srv/data/file`, to)
+		r, err := grab(t, from, to, func(g *graft.Grab) {
+			g.Filesystems, g.Exclude = []string{"/", "/boot", "/srv/data"}, c.exclude
+		})
+		if got := strings.Join(r.Covered, " "); err != nil || got != c.covered {
+			t.Errorf("%q: %v, covered %q, want %q", c.exclude, err, got, c.covered)
+		}
+		var got []string
+		for _, name := range []string{"boot/old", "boot/vmlinuz", "srv/data/file"} {
+			text, err := os.ReadFile(filepath.Join(to, name))
+			if err != nil {
+				text = []byte("-")
+			}
+			got = append(got, name+"="+strings.TrimSpace(string(text)))
+		}
+		if got := strings.Join(got, " "); got != c.want {
+			t.Errorf("%q: %s, want %s", c.exclude, got, c.want)
+		}
+	}
+}
+
 // TestBrokenGrabLeavesTheTree cuts the connection after each number of bytes.
 func TestBrokenGrabLeavesTheTree(t *testing.T) {
 	from, to := t.TempDir(), image(t)

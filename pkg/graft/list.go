@@ -20,7 +20,19 @@ type Scope struct {
 	// Filesystems are the places where file systems are mounted that are read, as in / and /boot; no other one is
 	// entered. A place where nothing is mounted is a part of the file system that it lies in.
 	Filesystems []string
-	Exclude     *Patterns
+	// Exclude leaves out what it covers, also a file system that is named.
+	Exclude *Patterns
+}
+
+// covered returns the file systems that are left out all the same.
+func (s Scope) covered() (all []string, err error) {
+	starts, err := s.starts()
+	for _, name := range starts {
+		if name != "." && s.Exclude.Covers(name, true) {
+			all = append(all, "/"+name)
+		}
+	}
+	return all, err
 }
 
 // starts returns the file systems as names of a tree, sorted, or what is wrong with them.
@@ -63,7 +75,7 @@ func List(ctx context.Context, root string, s Scope, each func(*Fact) error) err
 	}
 	l := &lister{starts: starts, exclude: s.Exclude, each: each, first: map[inode]string{}, seen: map[string]bool{}}
 	for _, start := range starts {
-		if !l.seen[start] {
+		if !l.seen[start] && (start == "." || !s.Exclude.Covers(start, true)) {
 			if err := l.start(ctx, root, start); err != nil {
 				return err
 			}

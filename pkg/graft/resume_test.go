@@ -48,7 +48,7 @@ func prepared(t *testing.T, from, dir string) ([]act, string) {
 	ended := make(chan error, 1)
 	go func() { ended <- Serve(context.Background(), from, NewLine(back, there)) }()
 	l := NewLine(here, forth)
-	want, have, err := g.lists(t.Context(), l)
+	want, have, err := g.lists(t.Context(), l, &Result{})
 	check(t, err)
 	plan, err := NewPlan(want, have, true)
 	check(t, err)

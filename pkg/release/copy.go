@@ -17,8 +17,8 @@ import (
 
 // Copy makes below to, an empty directory, the tree that a node would get of the one below from: what Pack leaves out
 // is left out, and all that a release keeps is kept. An attribute that the file system of to does not know is an
-// error. progress, when set, is called with the bytes of files read until now, and of all.
-func Copy(ctx context.Context, from, to string, progress func(done, total int64)) error {
+// error. progress, when set, is called with the bytes of files read until now, and of all, and foreign as of Options.
+func Copy(ctx context.Context, from, to string, progress func(done, total int64), foreign func(name string)) error {
 	root, err := rootOf(from)
 	if err != nil {
 		return err
@@ -27,6 +27,7 @@ func Copy(ctx context.Context, from, to string, progress func(done, total int64)
 	if err != nil {
 		return err
 	}
+	tellForeign(entries, foreign)
 	markLinks(entries)
 	u := NewUnpacker(to, &Manifest{Root: root})
 	if err := pipe(ctx, from, entries, u, progress); err != nil {

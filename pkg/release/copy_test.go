@@ -15,7 +15,7 @@ func TestCopy(t *testing.T) {
 	source, result := newTree(t), t.TempDir()
 	grow(t, source)
 	var last, total int64
-	must(t, release.Copy(t.Context(), source, result, func(done, all int64) { last, total = done, all }))
+	must(t, release.Copy(t.Context(), source, result, func(done, all int64) { last, total = done, all }, nil))
 	wantSame(t, source, result)
 	wantHoles(t, filepath.Join(result, "var/sparse"))
 	if last != total || total < 40<<20 {
@@ -26,7 +26,7 @@ func TestCopy(t *testing.T) {
 func TestCopyEndsWithItsContext(t *testing.T) {
 	source := newTree(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	err := release.Copy(ctx, source, t.TempDir(), func(int64, int64) { cancel() })
+	err := release.Copy(ctx, source, t.TempDir(), func(int64, int64) { cancel() }, nil)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -34,7 +34,7 @@ func TestCopyEndsWithItsContext(t *testing.T) {
 
 func TestCopyNamesWhatIsInTheWay(t *testing.T) {
 	source := newTree(t)
-	if err := release.Copy(t.Context(), source, filepath.Join(source, "absent"), nil); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "absent") {
+	if err := release.Copy(t.Context(), source, filepath.Join(source, "absent"), nil, nil); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "absent") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -31,6 +31,9 @@ type Options struct {
 	Index string
 	// Progress, when set, is called as bytes of files are read, with the bytes done and the total. Calls do not overlap.
 	Progress func(done, total int64)
+	// Foreign, when set, is called with each directory, relative to the tree, where another file system is mounted: it is
+	// packed without what is in it. Those that are packed empty in any case are not told.
+	Foreign func(name string)
 
 	now func() time.Time
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -320,7 +321,7 @@ func TestChangeWhilePacking(t *testing.T) {
 }
 
 func TestMountInTree(t *testing.T) {
-	source, payload, result := newTree(t), t.TempDir(), t.TempDir()
+	source, payload, result, copied := newTree(t), t.TempDir(), t.TempDir(), t.TempDir()
 	mount := filepath.Join(source, "srv/shared")
 	if err := unix.Mount(filepath.Join(source, "etc"), mount, "", unix.MS_BIND, ""); err != nil {
 		t.Fatal(err)
@@ -330,10 +331,18 @@ func TestMountInTree(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	m := pack(t, release.Options{Tree: source, PayloadDir: payload})
+	var told []string
+	tell := func(name string) { told = append(told, name) }
+	m := pack(t, release.Options{Tree: source, PayloadDir: payload, Foreign: tell})
 	unpack(t, m, payload, result)
-	if names, err := os.ReadDir(filepath.Join(result, "srv/shared")); err != nil || len(names) != 0 {
-		t.Errorf("mount point holds %v, %v", names, err)
+	must(t, release.Copy(t.Context(), source, copied, nil, tell))
+	for _, dir := range []string{result, copied} {
+		if names, err := os.ReadDir(filepath.Join(dir, "srv/shared")); err != nil || len(names) != 0 {
+			t.Errorf("mount point holds %v, %v", names, err)
+		}
+	}
+	if !slices.Equal(told, []string{"srv/shared", "srv/shared"}) {
+		t.Errorf("told of %q", told)
 	}
 }
 

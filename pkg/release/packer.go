@@ -46,6 +46,7 @@ func (p *packer) pack(ctx context.Context) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	tellForeign(entries, p.Foreign)
 	markLinks(entries)
 	segments, links := cut(entries), []Hardlink{}
 	if p.kind == Tree {

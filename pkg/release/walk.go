@@ -19,6 +19,17 @@ type entry struct {
 	target string
 	// blank files are packed without their content.
 	blank bool
+	// foreign directories are where another file system is mounted.
+	foreign bool
+}
+
+// tellForeign calls foreign, when it is set, for each directory that is packed empty since something is mounted there.
+func tellForeign(entries []entry, foreign func(name string)) {
+	for i := range entries {
+		if e := &entries[i]; foreign != nil && e.foreign && !pseudoDirs[e.name] {
+			foreign(e.name)
+		}
+	}
 }
 
 // contentOf returns the bytes of the files that are read to pack the entries.
@@ -129,7 +140,7 @@ func (w *walker) child(ctx context.Context, at int, name, base string) error {
 	case foreign && !st.isDir():
 		return fmt.Errorf("%s is covered by a mount: unmount it before packing", path.Join(w.tree, name))
 	}
-	w.entries = append(w.entries, entry{name: name, stat: st, blank: blankFiles[name] && st.isRegular()})
+	w.entries = append(w.entries, entry{name: name, stat: st, blank: blankFiles[name] && st.isRegular(), foreign: foreign})
 	if !st.isDir() || foreign || w.leave.empties(name) {
 		return nil
 	}

@@ -17,6 +17,7 @@ import (
 	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
 	jobv1 "github.com/luna-hpc/luna/proto/job/v1"
+	"github.com/luna-hpc/luna/services/image-packer/internal/pack"
 )
 
 // clone copies an image's directory in the background, then sends the copy's description to the
@@ -39,7 +40,8 @@ func (b *Bench) clone(ctx context.Context, call bus.Call, req *imagepackerv1.Osi
 	}
 	return b.startIn(image, add.Path, "clone "+image.Name, func(ctx context.Context, j *job.Job) error {
 		j.Phase("copy", "bytes")
-		err := b.Yard.Make(add.Path, func(dir string) error { return release.Copy(ctx, image.Path, dir, j.Progress) })
+		foreign := func(name string) { j.Note(pack.Mounted(image.Path, name)) }
+		err := b.Yard.Make(add.Path, func(dir string) error { return release.Copy(ctx, image.Path, dir, j.Progress, foreign) })
 		if err != nil {
 			return b.undone(err)
 		}

@@ -190,6 +190,7 @@ func tellGrab(j *job.Job, r graft.Result, req *imagepackerv1.OsimageGrabRequest)
 	if req.DryRun || req.Verbose {
 		j.Note(stepLines(r.Plan)...)
 	}
+	j.Note(listed("is in grab_filesystems and is left out all the same, since grab_exclude_list covers it", r.Covered)...)
 	j.Note(listed("changed each time it was read, and came as it was between", r.Unsteady)...)
 	j.Note(listed("vanished before it came", r.Vanished)...)
 	for _, attr := range slices.Sorted(maps.Keys(r.Refused)) {

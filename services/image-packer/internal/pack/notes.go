@@ -22,6 +22,11 @@ func ofImage(image *inventoryv1.Osimage) []string {
 	return []string{fmt.Sprintf("dracutmodules %q have no effect: dracut does not make this initrd", image.Dracutmodules)}
 }
 
+// Mounted tells of a directory of a tree where another file system is mounted.
+func Mounted(tree, name string) string {
+	return fmt.Sprintf("%s is a mount: the directory is taken, and nothing that is in it", path.Join(tree, strings.ToValidUTF8(name, "?")))
+}
+
 // ofInitrd tells in lines what an initrd should have and the image does not, and what was left out of it.
 func ofInitrd(r *initrd.Report) []string {
 	var lines []string

@@ -176,6 +176,7 @@ func (p *Packer) payload(ctx context.Context, image *inventoryv1.Osimage, r, las
 	m, err := release.Pack(ctx, release.Options{
 		Tree: image.Path, PayloadDir: p.Payload, KernelVersion: r.Kernver, PieceLength: p.pieceLength(last.GetManifest()),
 		Index: filepath.Join(p.Index, image.Id), Progress: rep.Progress,
+		Foreign: func(name string) { r.Warnings = append(r.Warnings, Mounted(image.Path, name)) },
 	})
 	if err != nil {
 		return fault.Conflictf("pack %s: %w", image.Path, err)

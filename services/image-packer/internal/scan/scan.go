@@ -10,6 +10,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/luna-hpc/luna/pkg/release"
 )
 
 // Finding is a file that holds a secret.
@@ -46,8 +50,12 @@ const keySize = 128 << 10
 // keytabs and password hashes. It looks where an administrator puts them (etc, root, home, opt, srv, usr/local, var),
 // not into the directories of packages.
 func Tree(ctx context.Context, root string) ([]Finding, error) {
+	own, err := release.Stat(unix.AT_FDCWD, root+"/.")
+	if err != nil {
+		return nil, fmt.Errorf("look for secrets: %w", err)
+	}
 	var found []Finding
-	err := filepath.WalkDir(root, func(host string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(root, func(host string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -58,7 +66,7 @@ func Tree(ctx context.Context, root string) ([]Finding, error) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && skipped[name] {
+		if d.IsDir() && (skipped[name] || name != "." && foreign(host, own)) {
 			return fs.SkipDir
 		}
 		if !d.Type().IsRegular() {
@@ -77,6 +85,12 @@ func Tree(ctx context.Context, root string) ([]Finding, error) {
 		return nil, fmt.Errorf("look for secrets: %w", err)
 	}
 	return found, nil
+}
+
+// foreign tells whether a directory is a mount, which is not packed; how it is cannot be seen of one that is gone.
+func foreign(host string, own release.State) bool {
+	st, err := release.Stat(unix.AT_FDCWD, host)
+	return err == nil && (st.Dev != own.Dev || st.Mount != own.Mount)
 }
 
 func kindOf(name, host string, d fs.DirEntry) (string, error) {

@@ -63,6 +63,19 @@ func TestTree(t *testing.T) {
 	}
 }
 
+// TestMountsAreNotSearched: what is mounted in a tree is not packed.
+func TestMountsAreNotSearched(t *testing.T) {
+	testenv.Root(t)
+	root := t.TempDir()
+	testenv.Shell(t, `cd "$1"; mkdir -p home etc/munge srv; echo key >etc/munge/munge.key; mount -t tmpfs luna-test home; mkdir home/ada
+mount --bind etc srv; echo key >home/ada/munge.key`, root)
+	t.Cleanup(func() { testenv.Shell(t, `umount "$1/home" "$1/srv"`, root) })
+	got, err := scan.Tree(t.Context(), root)
+	if diff := cmp.Diff([]scan.Finding{{Path: "etc/munge/munge.key", Kind: "munge key"}}, got); diff != "" || err != nil {
+		t.Errorf("%v, findings (-want +got):\n%s", err, diff)
+	}
+}
+
 // TestKeysOfSSH takes keys that ssh-keygen made, and ssh-keygen itself for no key.
 func TestKeysOfSSH(t *testing.T) {
 	program := testenv.Program(t, "ssh-keygen")
