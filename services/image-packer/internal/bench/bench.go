@@ -46,7 +46,21 @@ type Bench struct {
 	mu   sync.Mutex
 	ctx  context.Context // the life of the jobs; set by Run
 	jobs sync.WaitGroup
-	busy map[string]string // directory → job id
+	busy map[string]errand // by directory
+}
+
+// errand is work in a directory.
+type errand struct {
+	// title says what it is, author who wants it, id which job tells of it.
+	title, author, id string
+}
+
+// String says what is done and for whom.
+func (e errand) String() string {
+	if e.author == "" {
+		return e.title
+	}
+	return fmt.Sprintf("%s (asked by %s)", e.title, e.author)
 }
 
 // Applied returns what an outbox waits for: that a release is in the state.
@@ -82,7 +96,7 @@ func (b *Bench) String() string { return "packs" }
 
 // startIn begins work on an image and returns its job; one at a time in its directory, and in one
 // that the work makes. Nobody else may work in the image's meanwhile.
-func (b *Bench) startIn(image *inventoryv1.Osimage, makes, title string, do func(context.Context, *job.Job) error) (*jobv1.JobReply, error) {
+func (b *Bench) startIn(image *inventoryv1.Osimage, makes string, e errand, do func(context.Context, *job.Job) error) (*jobv1.JobReply, error) {
 	lock := func() (*imagelock.Lock, error) {
 		l, err := imagelock.Exclusive(image.Path)
 		if errors.Is(err, imagelock.ErrBusy) {
@@ -96,12 +110,12 @@ func (b *Bench) startIn(image *inventoryv1.Osimage, makes, title string, do func
 		}
 		return l, nil
 	}
-	return b.start(title, lock, do, image.Path, makes)
+	return b.start(e, lock, do, image.Path, makes)
 }
 
 // start begins work in directories of which no other work is in one, and returns its job. The work has
 // what lock returns, if anything, until its end.
-func (b *Bench) start(title string, lock func() (*imagelock.Lock, error), do func(context.Context, *job.Job) error, dirs ...string) (*jobv1.JobReply, error) {
+func (b *Bench) start(e errand, lock func() (*imagelock.Lock, error), do func(context.Context, *job.Job) error, dirs ...string) (*jobv1.JobReply, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.ctx == nil {
@@ -117,11 +131,12 @@ func (b *Bench) start(title string, lock func() (*imagelock.Lock, error), do fun
 		return nil, err
 	}
 	if b.busy == nil {
-		b.busy = map[string]string{}
+		b.busy = map[string]errand{}
 	}
-	j := job.Start(b.Conn, b.Out, b.Log, "image-packer", title)
+	j := job.Start(b.Conn, b.Out, b.Log, "image-packer", e.title)
+	e.id = j.ID()
 	for _, dir := range dirs {
-		b.busy[dir] = j.ID()
+		b.busy[dir] = e
 	}
 	life := b.ctx
 	b.jobs.Go(func() {
@@ -131,7 +146,7 @@ func (b *Bench) start(title string, lock func() (*imagelock.Lock, error), do fun
 		}
 		b.end(dirs)
 		if err != nil {
-			b.Log.Warn("work on an image failed", "job", title, "err", err)
+			b.Log.Warn("work on an image failed", "job", e.title, "err", err)
 			err = readable{err}
 		}
 		j.End(err)
@@ -161,14 +176,21 @@ func (b *Bench) undone(err error) error {
 
 // idle is an error while there is work in a directory; mu is held.
 func (b *Bench) idle(dir string) error {
-	if id := b.busy[dir]; id != "" {
-		return fault.Conflictf("%s is being worked on: `luna job follow image-packer %s`", dir, id)
+	if e, ok := b.busy[dir]; ok {
+		return fault.Conflictf("%s is being worked on, %s: `luna job follow image-packer %s`", dir, e, e.id)
 	}
 	return nil
 }
 
+// free is an error while there is work in a directory.
+func (b *Bench) free(dir string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.idle(dir)
+}
+
 // pack begins a pack and returns its job.
-func (b *Bench) pack(_ context.Context, _ bus.Call, req *imagepackerv1.PackRequest) (*jobv1.JobReply, error) {
+func (b *Bench) pack(_ context.Context, call bus.Call, req *imagepackerv1.PackRequest) (*jobv1.JobReply, error) {
 	image, err := b.image(req.Name)
 	if err != nil {
 		return nil, err
@@ -179,7 +201,7 @@ func (b *Bench) pack(_ context.Context, _ bus.Call, req *imagepackerv1.PackReque
 			return nil, err
 		}
 	}
-	return b.startIn(image, image.Path, "pack "+image.Name, func(ctx context.Context, j *job.Job) error { return b.work(ctx, image, what, j) })
+	return b.startIn(image, image.Path, errand{title: "pack " + image.Name, author: call.Author}, func(ctx context.Context, j *job.Job) error { return b.work(ctx, image, what, j) })
 }
 
 // overlaid tells whether nodes mount the image compressed: those of a group with root overlay that boot it, or the group

@@ -30,6 +30,11 @@ func (b *Bench) clone(ctx context.Context, call bus.Call, req *imagepackerv1.Osi
 	add := &inventoryv1.OsimageAddRequest{Name: req.To, Path: path.Clean(req.Path), Head: image.Head, Kernver: image.Kernver, Kernopts: image.Kernopts,
 		Comment: image.Comment, Dracutmodules: &image.Dracutmodules, Kernmodules: &image.Kernmodules,
 		GrabExcludeList: &image.GrabExcludeList, GrabFilesystems: &image.GrabFilesystems}
+	for _, dir := range []string{image.Path, add.Path} {
+		if err := b.free(dir); err != nil {
+			return nil, err
+		}
+	}
 	trial := call
 	trial.DryRun = true
 	if err := b.describe(ctx, trial, add); err != nil {
@@ -38,7 +43,7 @@ func (b *Bench) clone(ctx context.Context, call bus.Call, req *imagepackerv1.Osi
 	if err := checkFree(add.Path, image.Head); err != nil {
 		return nil, err
 	}
-	return b.startIn(image, add.Path, "clone "+image.Name, func(ctx context.Context, j *job.Job) error {
+	return b.startIn(image, add.Path, errand{title: "clone " + image.Name + " to " + add.Name, author: call.Author}, func(ctx context.Context, j *job.Job) error {
 		j.Phase("copy", "bytes")
 		foreign := func(name string) { j.Note(pack.Mounted(image.Path, name)) }
 		err := b.Yard.Make(add.Path, func(dir string) error { return release.Copy(ctx, image.Path, dir, j.Progress, foreign) })

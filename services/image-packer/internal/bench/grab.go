@@ -81,7 +81,7 @@ func excludeOf(image *inventoryv1.Osimage) string {
 }
 
 // grab begins to make an image's directory like a running host.
-func (b *Bench) grab(ctx context.Context, _ bus.Call, req *imagepackerv1.OsimageGrabRequest) (*jobv1.JobReply, error) {
+func (b *Bench) grab(ctx context.Context, call bus.Call, req *imagepackerv1.OsimageGrabRequest) (*jobv1.JobReply, error) {
 	image, err := b.image(req.Name)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,8 @@ func (b *Bench) grab(ctx context.Context, _ bus.Call, req *imagepackerv1.Osimage
 		return nil, err
 	}
 	host.Accept = req.AcceptHostKey
-	return b.startIn(image, image.Path, "grab "+image.Name+" from "+req.Host, func(ctx context.Context, j *job.Job) error {
+	e := errand{title: "grab " + image.Name + " from " + req.Host, author: call.Author}
+	return b.startIn(image, image.Path, e, func(ctx context.Context, j *job.Job) error {
 		return b.grabFrom(ctx, image, host, req, j)
 	})
 }

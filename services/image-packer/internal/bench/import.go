@@ -36,6 +36,9 @@ func (b *Bench) imports(ctx context.Context, call bus.Call, req *imagepackerv1.O
 		return nil, fault.Invalidf("path %q must begin with /", req.Path)
 	}
 	add := &inventoryv1.OsimageAddRequest{Name: req.Name, Path: path.Clean(req.Path), Head: b.Packer.Head, Kernopts: req.Kernopts, Comment: req.Comment}
+	if err := b.free(add.Path); err != nil {
+		return nil, err
+	}
 	trial := call
 	trial.DryRun = true
 	if err := b.describe(ctx, trial, add); err != nil {
@@ -45,7 +48,7 @@ func (b *Bench) imports(ctx context.Context, call bus.Call, req *imagepackerv1.O
 		return nil, err
 	}
 	none := func() (*imagelock.Lock, error) { return nil, nil }
-	return b.start("import "+req.Name, none, func(ctx context.Context, j *job.Job) error { return b.bringIn(ctx, call, src, req.Platform, add, j) }, add.Path)
+	return b.start(errand{title: "import " + req.Name, author: call.Author}, none, func(ctx context.Context, j *job.Job) error { return b.bringIn(ctx, call, src, req.Platform, add, j) }, add.Path)
 }
 
 // sendOn lets the head that a request names do it.

@@ -37,7 +37,7 @@ const nodeFiles = `/etc/hostname
 ` + networkFiles
 
 // push begins to bring nodes to a release.
-func (b *Bench) push(_ context.Context, _ bus.Call, req *imagepackerv1.OsimagePushRequest) (*jobv1.JobReply, error) {
+func (b *Bench) push(_ context.Context, call bus.Call, req *imagepackerv1.OsimagePushRequest) (*jobv1.JobReply, error) {
 	image, err := b.image(req.Name)
 	if err != nil {
 		return nil, err
@@ -61,8 +61,8 @@ func (b *Bench) push(_ context.Context, _ bus.Call, req *imagepackerv1.OsimagePu
 	if err != nil {
 		return nil, err
 	}
-	title := fmt.Sprintf("push %s to %d nodes", image.Name, len(nodes))
-	return b.startIn(image, image.Path, title, func(ctx context.Context, j *job.Job) error {
+	e := errand{title: fmt.Sprintf("push %s to %d nodes", image.Name, len(nodes)), author: call.Author}
+	return b.startIn(image, image.Path, e, func(ctx context.Context, j *job.Job) error {
 		return p.run(ctx, nodes, j)
 	})
 }
