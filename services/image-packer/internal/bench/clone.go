@@ -40,7 +40,7 @@ func (b *Bench) clone(ctx context.Context, call bus.Call, req *imagepackerv1.Osi
 	if err := b.describe(ctx, trial, add); err != nil {
 		return nil, err
 	}
-	if err := checkFree(add.Path, image.Head); err != nil {
+	if err := b.checkFree(add.Path, image.Head); err != nil {
 		return nil, err
 	}
 	return b.startIn(image, add.Path, errand{title: "clone " + image.Name + " to " + add.Name, author: call.Author}, func(ctx context.Context, j *job.Job) error {
@@ -68,10 +68,10 @@ func (b *Bench) register(ctx context.Context, call bus.Call, add *inventoryv1.Os
 		err := b.describe(ctx, call, add)
 		switch fault.KindOf(err) {
 		case fault.Invalid, fault.NotFound, fault.Conflict:
-			return discard(add.Path, err)
+			return b.discard(add.Path, err)
 		}
 		if err == nil {
-			return nil
+			return b.Yard.Own(add.Path)
 		}
 		select {
 		case <-ctx.Done():
@@ -86,8 +86,8 @@ func (b *Bench) register(ctx context.Context, call bus.Call, add *inventoryv1.Os
 }
 
 // discard removes a directory that was made for an image that is not to be.
-func discard(dir string, cause error) error {
-	return errors.Join(fmt.Errorf("the directory is not kept: %w", cause), os.RemoveAll(dir))
+func (b *Bench) discard(dir string, cause error) error {
+	return errors.Join(fmt.Errorf("the directory is not kept: %w", cause), os.RemoveAll(dir), b.Yard.Own(dir))
 }
 
 // describe sends an image's description to the inventory.
@@ -97,9 +97,12 @@ func (b *Bench) describe(ctx context.Context, call bus.Call, add *inventoryv1.Os
 }
 
 // checkFree looks whether a directory can be made.
-func checkFree(dir, head string) error {
+func (b *Bench) checkFree(dir, head string) error {
 	_, err := os.Lstat(dir)
 	if err == nil {
+		if err := b.orphaned(dir); err != nil {
+			return err
+		}
 		return fault.Conflictf("path %s exists on head %s already; a clone makes its directory", dir, head)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {

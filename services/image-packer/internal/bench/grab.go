@@ -231,10 +231,13 @@ func stepLines(p *graft.Plan) (lines []string) {
 	return lines
 }
 
-// resume ends the grabs that were interrupted when the packer was killed.
+// resume ends the grabs that were interrupted when the packer was killed, and looks after what was made then.
 func (b *Bench) resume(ctx context.Context) {
 	if err := b.State.CatchUp(ctx); err != nil {
 		return // the next work on an image does it
+	}
+	if err := b.adopt(); err != nil {
+		b.Log.Warn("directories that were made for images are not looked after", "err", err)
 	}
 	var mine []*inventoryv1.Osimage
 	err := catalog.Read(b.State, func(v catalog.View) error {

@@ -44,7 +44,7 @@ func (b *Bench) imports(ctx context.Context, call bus.Call, req *imagepackerv1.O
 	if err := b.describe(ctx, trial, add); err != nil {
 		return nil, err
 	}
-	if err := checkEmpty(add.Path, add.Head); err != nil {
+	if err := b.checkEmpty(add.Path, add.Head); err != nil {
 		return nil, err
 	}
 	none := func() (*imagelock.Lock, error) { return nil, nil }
@@ -86,7 +86,7 @@ func (b *Bench) source(text string) (imagepackerv1.Source, error) {
 }
 
 // checkEmpty looks whether a directory can be made, or is there and empty.
-func checkEmpty(dir, head string) error {
+func (b *Bench) checkEmpty(dir, head string) error {
 	info, err := os.Lstat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return checkDir(path.Dir(dir), head)
@@ -102,6 +102,9 @@ func checkEmpty(dir, head string) error {
 		return fault.Invalidf("path %s on head %s: %w", dir, head, err)
 	}
 	if len(names) > 0 {
+		if err := b.orphaned(dir); err != nil {
+			return err
+		}
 		return fault.Conflictf("path %s on head %s is not empty: it holds %s; an import fills a directory of its own", dir, head, names[0].Name())
 	}
 	var here, above unix.Stat_t
@@ -138,7 +141,7 @@ func (b *Bench) bringIn(ctx context.Context, call bus.Call, src imagepackerv1.So
 	if err == nil {
 		err = b.register(ctx, call, add)
 	} else {
-		err = discard(add.Path, err)
+		err = b.discard(add.Path, err)
 	}
 	if err != nil {
 		return err

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 
 	"github.com/luna-hpc/luna/pkg/bus"
@@ -19,7 +18,8 @@ import (
 // half ends the name of a directory that is not whole yet.
 const half = ".luna-half"
 
-// Yard remembers which directories are being made, so that what was killed is found.
+// Yard remembers which directories are being made, and which were made and are nobody's yet, so that what was killed is
+// found.
 type Yard struct{ notes string }
 
 // Open returns the yard that keeps its notes in a directory, after it removed what was left half made. What cannot be
@@ -40,45 +40,51 @@ func Open(notes string, log *slog.Logger) (*Yard, error) {
 	return &Yard{notes}, nil
 }
 
-// forget removes the directory that a note names, then the note. While the place of the directory is away, as a file
-// system that is not mounted, the note stays.
-func forget(note string) error {
-	data, err := os.ReadFile(note)
+// forget removes what a note names and is half made, then the note. The note of a directory that was made whole stays while
+// that is there, and each note while the place of the directory is away, as a file system that is not mounted.
+func forget(file string) error {
+	n, err := readNote(file)
 	if err != nil {
 		return err
 	}
-	dir := string(data)
-	if !filepath.IsAbs(dir) || !strings.HasSuffix(dir, half) {
-		return os.Remove(note) // written in part: then nothing was made yet
+	if !filepath.IsAbs(n.half) || !strings.HasSuffix(n.half, half) {
+		return os.Remove(file) // written in part: then nothing was made yet
 	}
-	if _, err := os.Stat(filepath.Dir(dir)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Dir(n.half)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	if err := os.RemoveAll(n.half); err != nil {
 		return err
 	}
-	return os.Remove(note)
+	if n.isWhole() {
+		return nil
+	}
+	return os.Remove(file)
 }
 
 // Make makes the directory to, which does not exist or is empty. fill makes its content in an empty directory beside
-// it, which becomes to when fill returns nil. Whatever happens else, nothing is left: at the latest Open removes it.
+// it, which becomes to when fill returns nil; it is an orphan then until Own. Whatever happens else, nothing is left: at
+// the latest Open removes it.
 func (y *Yard) Make(to string, fill func(dir string) error) (err error) {
 	dir := filepath.Join(filepath.Dir(to), "."+filepath.Base(to)+half)
-	note := filepath.Join(y.notes, bus.NewID())
-	if err := renameio.WriteFile(note, []byte(dir), 0o600); err != nil {
-		return fmt.Errorf("note %s: %w", dir, err)
+	file := filepath.Join(y.notes, bus.NewID())
+	if err := (note{half: dir}).write(file); err != nil {
+		return err
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		return errors.Join(err, os.Remove(note))
+		return errors.Join(err, os.Remove(file))
 	}
-	defer func() { err = errors.Join(err, forget(note)) }()
+	defer func() { err = errors.Join(err, forget(file)) }()
 	if err := fill(dir); err != nil {
 		return err
 	}
 	if err := settle(dir); err != nil {
+		return err
+	}
+	if err := (note{half: dir, inode: inodeOf(dir)}).write(file); err != nil {
 		return err
 	}
 	if err := unix.Rename(dir, to); err != nil { // os.Rename takes no place of an empty directory

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,12 +54,41 @@ func TestMakeIsWholeOrNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = y.Make(to, func(dir string) error { return os.WriteFile(filepath.Join(dir, "x"), nil, 0o600) })
-	if err != nil || names(t, place) != "a" || names(t, to) != "x" || names(t, notes) != "" {
+	orphan(t, y, to)
+	orphan(t, open(t, notes), to) // also when it was killed
+	if err := errors.Join(err, y.Own(to)); err != nil || names(t, place) != "a" || names(t, to) != "x" || names(t, notes) != "" {
 		t.Errorf("%v; %q, %q, %q", err, names(t, place), names(t, to), names(t, notes))
 	}
+	orphan(t, y)
 	err = y.Make(to, func(string) error { return nil })
-	if err == nil || names(t, place) != "a" || names(t, to) != "x" {
-		t.Errorf("over a full directory: %v; %q, %q", err, names(t, place), names(t, to))
+	if err == nil || names(t, place) != "a" || names(t, to) != "x" || names(t, notes) != "" {
+		t.Errorf("over a full directory: %v; %q, %q, %q", err, names(t, place), names(t, to), names(t, notes))
+	}
+}
+
+// TestOrphansThatWentAreForgotten: a directory of that name which somebody else made is none.
+func TestOrphansThatWentAreForgotten(t *testing.T) {
+	notes, to := t.TempDir(), filepath.Join(t.TempDir(), "a")
+	y := open(t, notes)
+	if err := y.Make(to, func(string) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	orphan(t, y, to)
+	move(t, to, to+"-kept") // or the next one gets its inode
+	if err := os.MkdirAll(filepath.Join(to, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	orphan(t, y)
+	if open(t, notes); names(t, notes) != "" {
+		t.Errorf("noted %q", names(t, notes))
+	}
+}
+
+// orphan checks which directories are nobody's.
+func orphan(t *testing.T, y *yard.Yard, want ...string) {
+	t.Helper()
+	if got, err := y.Orphans(); err != nil || !slices.Equal(got, want) {
+		t.Errorf("orphans %q, %v, want %q", got, err, want)
 	}
 }
 
