@@ -6,7 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"testing"
 	"time"
 )
@@ -25,6 +25,13 @@ T='%s' exec unshare --mount sh -c 'mount -t proc proc "$T/proc" && mount --rbind
 
 // StartSSHD starts a sshd until the test ends. The tree gets a busybox, as its only programs.
 func StartSSHD(t testing.TB, tree string) *SSHD {
+	t.Helper()
+	return StartSSHDIn(t, tree)
+}
+
+// StartSSHDIn is StartSSHD with words before its command line, which put it on the loopback of another network namespace, as
+// nsenter does.
+func StartSSHDIn(t testing.TB, tree string, in ...string) *SSHD {
 	t.Helper()
 	Root(t)
 	server, dir := Program(t, "sshd"), t.TempDir()
@@ -47,7 +54,8 @@ for k in host client; do ssh-keygen -q -t ed25519 -N '' -C '' -f "$1/$k"; done`,
 	wrapper := write("in-tree", fmt.Sprintf(inTree, tree), 0o755)
 	config := write("sshd_config", fmt.Sprintf("ListenAddress %s:%d\nHostKey %s\nAuthorizedKeysFile %s\nPermitRootLogin prohibit-password\nStrictModes no\nUsePAM no\nPidFile none\nForceCommand %s\n",
 		s.Host, s.Port, filepath.Join(dir, "host"), s.Key+".pub", wrapper), 0o600)
-	cmd := exec.Command(server, "-D", "-e", "-f", config)
+	line := append(slices.Clone(in), server, "-D", "-e", "-f", config)
+	cmd := exec.Command(line[0], line[1:]...)
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +72,7 @@ for k in host client; do ssh-keygen -q -t ed25519 -N '' -C '' -f "$1/$k"; done`,
 			t.Logf("sshd says:\n%s", text)
 		}
 	})
-	s.wait(t)
+	s.wait(t, in)
 	return s
 }
 
@@ -78,13 +86,12 @@ func freePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// wait waits until it answers.
-func (s *SSHD) wait(t testing.TB) {
+// wait waits until it answers there.
+func (s *SSHD) wait(t testing.TB, in []string) {
 	t.Helper()
+	line := append(slices.Clone(in), Program(t, "bash"), "-c", fmt.Sprintf("exec 3<>/dev/tcp/%s/%d", s.Host, s.Port))
 	for range 600 {
-		c, err := net.Dial("tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
-		if err == nil {
-			c.Close()
+		if exec.Command(line[0], line[1:]...).Run() == nil {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)

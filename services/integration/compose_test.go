@@ -32,12 +32,13 @@ func startEngine(t *testing.T, ctx context.Context, l *lab.Lab, dir string) *eng
 	t.Helper()
 	state, err := os.MkdirTemp("", "luna-docker-") // socket paths must be short
 	must(t, err)
+	must(t, os.MkdirAll(filepath.Join(dir, "ssh"), 0o700))
 	log, err := os.Create(filepath.Join(dir, "dockerd.log"))
 	must(t, err)
 	defer log.Close()
 	socket := "unix://" + filepath.Join(state, "docker.sock")
 	e := &engine{t: t, root: filepath.Join(bin(t), ".."), env: append(os.Environ(), "DOCKER_HOST="+socket,
-		"LUNA_ETC="+filepath.Join(dir, "etc"), "LUNA_DATA="+l.Data(), "LUNA_IMAGES="+filepath.Dir(l.Image.Root))}
+		"LUNA_ETC="+filepath.Join(dir, "etc"), "LUNA_DATA="+l.Data(), "LUNA_IMAGES="+filepath.Dir(l.Image.Root), "LUNA_SSH="+filepath.Join(dir, "ssh"))}
 	e.cmd = exec.CommandContext(context.WithoutCancel(ctx), "nsenter", "--net=/run/netns/"+l.Name(), "dockerd",
 		"--data-root", filepath.Join(state, "data"), "--exec-root", filepath.Join(state, "exec"), "--pidfile", filepath.Join(state, "pid"),
 		"-H", socket, "--iptables=false", "--ip6tables=false", "--bridge=none")
@@ -110,7 +111,7 @@ func TestComposedHeadBootsANode(t *testing.T) {
 	e.must(ctx, "docker-compose", "-p", "luna", "up", "-d")
 	l.UseCreds(filepath.Join(dir, "etc", "operator.creds"))
 	must(t, l.WaitCommands(ctx))
-	must(t, l.DescribeImage(ctx, "/opt/luna/root"))
+	must(t, l.DescribeImage(ctx, l.Image.Root))
 	services, err := l.Output(ctx, filepath.Join(bin(t), "..", ".tools", "bin", "nats"), "--nkey", filepath.Join(dir, "etc", "operator.creds"), "service", "ls")
 	must(t, err)
 	for _, s := range []string{"inventory", "image-packer", "torrent-seeder", "dhcp", "dns", "bootscript", "switch-poller", "power"} {
@@ -130,6 +131,9 @@ func TestComposedHeadBootsANode(t *testing.T) {
 	}
 	c := &checker{t: t, ctx: ctx, l: l}
 	c.want(address, "hostname", m.Name)
+	t.Run("images", func(t *testing.T) {
+		(&composedImages{checker: checker{t, ctx, l}, keys: filepath.Join(dir, "ssh"), creds: filepath.Join(dir, "etc", "operator.creds")}).run()
+	})
 	c.byHand(filepath.Join(dir, "etc", "operator.creds"))
 	t.Run("outage", func(t *testing.T) { (&outage{checker{t, ctx, l}, e}).run(m, never) })
 }
