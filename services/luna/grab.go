@@ -11,7 +11,8 @@ import (
 func (a *app) grabCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "grab NAME --host HOST", Short: "bring an image to the state of a running host",
 		Long: "grab makes the image's directory like the system of a node, or of any host that lets the head's root\n" +
-			"in by ssh. What grab_exclude_list names is neither brought nor taken away; only grab_filesystems are read.\n" +
+			"in by ssh. What grab_exclude_list names is neither brought nor taken away; only grab_filesystems are read,\n" +
+			"but for one that the list covers.\n" +
 			"Host keys of ssh and what else makes a machine itself never come. Until all has come the image stays as it was.",
 		Example: "  luna osimage grab compute --host node001 --dry_run\n  luna osimage grab compute --host node001", ValidArgsFunction: a.completeNames(catalog.Osimage)}
 	name := nameFlag(cmd, true)

@@ -56,6 +56,9 @@ func absolutePath(*cobra.Command) func(context.Context, proto.Message) error {
 
 func (a *app) packCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "pack NAME", Short: "make an image bootable: payload, torrent, kernel, initrd",
+		Long: "pack makes a release of an image's directory, which nodes boot next. All of the directory is in it but what each machine\n" +
+			"makes for itself (machine-id, random seeds, DHCP leases), and what is in /proc, /sys, /dev, /run and /tmp. What is mounted\n" +
+			"in the directory is not entered: only the place is packed, and a note names it. grab_exclude_list is for grab and push alone.",
 		Example: "  luna osimage pack compute", ValidArgsFunction: a.completeNames(catalog.Osimage)}
 	name := nameFlag(cmd, true)
 	req := &imagepackerv1.PackRequest{}
