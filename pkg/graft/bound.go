@@ -15,6 +15,8 @@ const (
 	mostListing = 2 << 30
 	// perName is what a fact takes beside its texts.
 	perName = 512
+	// mostGrown is by how many bytes files may grow between the listing and their coming.
+	mostGrown = 4 << 30
 	// mostSkipped is how many bytes are skipped of a stream of which the rest is of no use.
 	mostSkipped = 64 << 20
 )
@@ -53,6 +55,11 @@ func tooMuch(what string, most int64) error {
 // receiveText receives what is told as JSON.
 func (l *Line) receiveText(v any) error {
 	return l.receive(func(r io.Reader) error { return json.NewDecoder(newBounded(r, mostText, "a text")).Decode(v) })
+}
+
+// mostContents is how many bytes the files of a plan may come in, each as often as it is read, with its header.
+func mostContents(p *Plan) int64 {
+	return (p.Bytes+int64(len(p.Fetch))*(8<<10))*(attempts+1) + mostGrown
 }
 
 // weight is how much memory a header takes.

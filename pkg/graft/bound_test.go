@@ -103,6 +103,15 @@ func TestEndlessTextsAreCutOff(t *testing.T) {
 	wantLimit(t, frames(`{"created":1}`).receiveText(&report), "a rest of more than 67108864 bytes")
 }
 
+// TestFilesThatNobodyWants sends others than those that were asked for, without end.
+func TestFilesThatNobodyWants(t *testing.T) {
+	r := bombs(func(n int) *tar.Header { return &tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("other%d", n)} })
+	defer r.Close()
+	g := newGraft(t.TempDir(), &Plan{Fetch: []string{"etc/motd"}}, nil)
+	_, err := g.receiveContents(context.Background(), newBounded(r, 1<<20, "files"), func(int64) {})
+	wantLimit(t, err, "files of more than 1048576 bytes")
+}
+
 // TestFilesThatComeAgainAndAgain sends a file that was asked for without end.
 func TestFilesThatComeAgainAndAgain(t *testing.T) {
 	r := bombs(func(int) *tar.Header {

@@ -171,7 +171,7 @@ func (g Grab) fetch(ctx context.Context, l *Line, n *Graft) (unsteady []string, 
 	}
 	var done int64
 	err = l.receive(func(r io.Reader) (err error) {
-		unsteady, err = n.receiveContents(ctx, r, func(got int64) {
+		unsteady, err = n.receiveContents(ctx, newBounded(r, mostContents(n.plan), "files"), func(got int64) {
 			done += got
 			g.Progress(done, max(done, n.plan.Bytes))
 		})

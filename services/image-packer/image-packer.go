@@ -82,12 +82,9 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 		return nil, err
 	}
 	out.Collect(d.Metrics)
-	files, err := keep.OpenFiles(filepath.Join(dir, "files"), d.Bus)
+	files, err := openFiles(dir, payload, d.Bus)
 	if err != nil {
 		return nil, err
-	}
-	if err := release.ClearAbandoned(payload); err != nil {
-		return nil, fmt.Errorf("remove what killed packs left: %w", err)
 	}
 	out.Before(files.Upload)
 	b := &bench.Bench{
@@ -97,6 +94,14 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 	}
 	commands := bus.NewService(d.Bus, Name, "images packed into releases", append(b.Endpoints(), out.Endpoint(d.Head))...)
 	return run.NewGroup(Name, state, out, b, commands), nil
+}
+
+// openFiles opens what packs have stored, without what killed ones left half made. The state is open: no other packer is.
+func openFiles(dir, payload string, conn *bus.Conn) (*keep.Files, error) {
+	if err := release.ClearAbandoned(payload); err != nil {
+		return nil, fmt.Errorf("remove what killed packs left: %w", err)
+	}
+	return keep.OpenFiles(filepath.Join(dir, "files"), conn)
 }
 
 // folders makes the folder of what packs remember, without what was left half written, and an empty one to work in.

@@ -31,11 +31,16 @@ type composedImages struct {
 	dir   string // beside the image, so that the container sees it
 }
 
-func (c *composedImages) run() {
-	var err error
-	c.dir, err = os.MkdirTemp(filepath.Dir(c.l.Image.Root), "composed-")
+// newComposedImages is of a head whose folders are in dir.
+func newComposedImages(c checker, dir string) *composedImages {
+	c.t.Helper()
+	images, err := os.MkdirTemp(filepath.Dir(c.l.Image.Root), "composed-")
 	must(c.t, err)
-	c.t.Cleanup(func() { must(c.t, os.RemoveAll(c.dir)) })
+	c.t.Cleanup(func() { must(c.t, os.RemoveAll(images)) })
+	return &composedImages{checker: c, keys: filepath.Join(dir, "ssh"), creds: filepath.Join(dir, "etc", "operator.creds"), dir: images}
+}
+
+func (c *composedImages) run() {
 	c.imported()
 	c.do("osimage", "pack", "imported", "--copy_boot")
 	if out, err := c.l.Luna(c.ctx, "osimage", "releases", "imported"); err != nil || !strings.Contains(out, composedKernel) {

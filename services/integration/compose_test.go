@@ -85,6 +85,22 @@ func (e *engine) must(ctx context.Context, name string, args ...string) string {
 	return out
 }
 
+// down ends the composed head, and keeps what it said when the test failed.
+func (e *engine) down(ctx context.Context, dir string) {
+	e.t.Helper()
+	if e.t.Failed() {
+		out, _ := e.run(context.WithoutCancel(ctx), "docker-compose", "-p", "luna", "logs", "--no-color")
+		if err := os.WriteFile(filepath.Join(dir, "compose.log"), []byte(out), 0o644); err != nil {
+			e.t.Error(err)
+		}
+	}
+	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer cancel()
+	if out, err := e.run(down, "docker-compose", "-p", "luna", "down", "-t", "5"); err != nil {
+		e.t.Errorf("down: %v\n%s", err, out)
+	}
+}
+
 // TestComposedHeadBootsANode boots a machine from a head that runs as one
 // container a service, as compose.yaml says. It and the failing boots, which both mostly boot one machine at a
 // time or wait, run beside each other.
@@ -95,19 +111,7 @@ func TestComposedHeadBootsANode(t *testing.T) {
 	dir := l.Dir()
 	e := startEngine(t, ctx, l, dir)
 	e.must(ctx, "deploy/images.sh", "inventory", "image-packer", "torrent-seeder", "dhcp", "dns", "bootscript", "switch-poller", "power")
-	t.Cleanup(func() {
-		if t.Failed() {
-			out, _ := e.run(context.WithoutCancel(ctx), "docker-compose", "-p", "luna", "logs", "--no-color")
-			if err := os.WriteFile(filepath.Join(dir, "compose.log"), []byte(out), 0o644); err != nil {
-				t.Error(err)
-			}
-		}
-		down, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
-		defer cancel()
-		if out, err := e.run(down, "docker-compose", "-p", "luna", "down", "-t", "5"); err != nil {
-			t.Errorf("down: %v\n%s", err, out)
-		}
-	})
+	t.Cleanup(func() { e.down(ctx, dir) })
 	e.must(ctx, "docker-compose", "-p", "luna", "up", "-d")
 	l.UseCreds(filepath.Join(dir, "etc", "operator.creds"))
 	must(t, l.WaitCommands(ctx))
@@ -131,9 +135,7 @@ func TestComposedHeadBootsANode(t *testing.T) {
 	}
 	c := &checker{t: t, ctx: ctx, l: l}
 	c.want(address, "hostname", m.Name)
-	t.Run("images", func(t *testing.T) {
-		(&composedImages{checker: checker{t, ctx, l}, keys: filepath.Join(dir, "ssh"), creds: filepath.Join(dir, "etc", "operator.creds")}).run()
-	})
+	t.Run("images", func(t *testing.T) { newComposedImages(checker{t, ctx, l}, dir).run() })
 	c.byHand(filepath.Join(dir, "etc", "operator.creds"))
 	t.Run("outage", func(t *testing.T) { (&outage{checker{t, ctx, l}, e}).run(m, never) })
 }
