@@ -24,12 +24,14 @@ const (
 
 // schedule asks for pieces as long as there should be more in flight; t.mu is held.
 func (t *Torrent) schedule(now time.Time) {
+	t.hungry = false
 	if t.closed || t.paused || t.missing.empty() {
 		return
 	}
 	for t.room(now) {
 		p, piece := t.choose(now)
 		if p == nil {
+			t.hungry = true
 			return
 		}
 		p.request(piece, now)

@@ -119,7 +119,8 @@ func (p *peer) heardHave(piece int, now time.Time) {
 		p.request(piece, now)
 		return
 	}
-	if t.wantable.has(piece) {
+	// Where enough is in flight, no piece that somebody has makes a difference: the next that comes does, or time.
+	if t.hungry && t.wantable.has(piece) {
 		t.schedule(now)
 	}
 }

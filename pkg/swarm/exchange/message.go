@@ -46,10 +46,7 @@ func newReader(r io.Reader, s shape, buffer int) *reader {
 func (r *reader) next() (m pp.Message, err error) {
 	for {
 		m = pp.Message{}
-		if err := r.peek(); err != nil {
-			return m, err
-		}
-		if err := r.dec.Decode(&m); err != nil {
+		if err := r.decode(&m); err != nil {
 			return m, err
 		}
 		if !m.Keepalive {
@@ -61,22 +58,6 @@ func (r *reader) next() (m pp.Message, err error) {
 		return m, err
 	}
 	return m, nil
-}
-
-// peek looks whether the next message is a block, whose length then is sure to come.
-func (r *reader) peek() error {
-	b, err := r.dec.R.Peek(4)
-	if err != nil {
-		return err
-	}
-	length := binary.BigEndian.Uint32(b)
-	if length == 0 || length > uint32(r.dec.MaxLength) || r.sure == nil {
-		return nil
-	}
-	if b, err = r.dec.R.Peek(5); err == nil && pp.MessageType(b[4]) == pp.Piece {
-		r.rest(4 + int(length))
-	}
-	return err
 }
 
 // rest tells that so many bytes are sure to come, some of which may be read already.
@@ -130,9 +111,25 @@ func (r *reader) checkBlock(t pp.MessageType, piece, begin pp.Integer, length in
 	return nil
 }
 
-// put appends a message to what goes out.
+// put appends a message to what goes out; those that go by the thousand without the library's reflection.
 func put(out *bytes.Buffer, m pp.Message) {
-	_ = m.WriteTo(out) // a buffer takes everything
+	b := out.AvailableBuffer()
+	switch m.Type {
+	case pp.Have:
+		b = binary.BigEndian.AppendUint32(b, 5)
+		b = append(b, byte(m.Type))
+		b = binary.BigEndian.AppendUint32(b, uint32(m.Index))
+	case pp.Request, pp.Cancel:
+		b = binary.BigEndian.AppendUint32(b, 13)
+		b = append(b, byte(m.Type))
+		b = binary.BigEndian.AppendUint32(b, uint32(m.Index))
+		b = binary.BigEndian.AppendUint32(b, uint32(m.Begin))
+		b = binary.BigEndian.AppendUint32(b, uint32(m.Length))
+	default:
+		_ = m.WriteTo(out) // a buffer takes everything
+		return
+	}
+	_, _ = out.Write(b) // the same
 }
 
 // pieceHeader is the length of what stands before the data of a piece message.

@@ -3,6 +3,7 @@ package exchange
 import (
 	"bytes"
 	"encoding/binary"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -71,6 +72,54 @@ func TestReaderRefuses(t *testing.T) {
 		_, err := newReader(bytes.NewReader(c.data), ten, headBuffer).next()
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// What is written and read here without the library is what it writes and reads.
+func TestMessagesAreTheLibrarys(t *testing.T) {
+	for _, m := range []pp.Message{
+		{Type: pp.Have, Index: 9},
+		{Type: pp.Request, Index: 8, Begin: BlockSize, Length: BlockSize},
+		{Type: pp.Cancel, Index: 7, Begin: BlockSize, Length: 5},
+		{Type: pp.Piece, Index: 6, Begin: BlockSize, Piece: []byte("data")},
+	} {
+		if got, want := wire(m), m.MustMarshalBinary(); !bytes.Equal(got, want) {
+			t.Errorf("%s: wrote % x, want % x", m.Type, got, want)
+		}
+		got, err := newReader(bytes.NewReader(wire(m)), ten, headBuffer).next()
+		if err != nil || !reflect.DeepEqual(got, m) {
+			t.Errorf("read %+v, %v, want %+v", got, err, m)
+		}
+		whole := wire(m)
+		for n := range whole {
+			if m, err := newReader(bytes.NewReader(whole[:n]), ten, headBuffer).next(); err == nil {
+				t.Errorf("read %+v of %d bytes", m, n)
+			}
+		}
+	}
+}
+
+// BenchmarkMessages writes and reads what goes with a block: it was asked for, and others say that they have the piece.
+func BenchmarkMessages(b *testing.B) {
+	b.ReportAllocs()
+	s := shape{pieces: 10, length: 2 * BlockSize}
+	piece := pp.Message{Type: pp.Piece, Begin: BlockSize, Piece: make([]byte, BlockSize)}.MustMarshalBinary()
+	var sent bytes.Buffer
+	r := newReader(&sent, s, readBuffer)
+	b.SetBytes(BlockSize)
+	for b.Loop() {
+		for i := range 10 {
+			put(&sent, haveMessage(i))
+		}
+		put(&sent, block{0, BlockSize, BlockSize}.message(pp.Request))
+		sent.Write(piece)
+		for range 12 {
+			m, err := r.next()
+			if err != nil {
+				b.Fatal(err)
+			}
+			release(&m)
 		}
 	}
 }

@@ -152,6 +152,9 @@ func (p *peer) dropTransfers() {
 
 // giveUp cancels what was asked of a peer that sends nothing, and leaves it alone; t.mu is held.
 func (p *peer) giveUp(now time.Time) {
+	if len(p.open) == 0 {
+		return
+	}
 	oldest := now
 	for _, tr := range p.open {
 		if !tr.whole && tr.asked.Before(oldest) {
