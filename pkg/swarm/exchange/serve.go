@@ -121,10 +121,7 @@ func (p *peer) send(l *load) error {
 		p.t.sent.Add(int64(k.length))
 		p.sent.Add(int64(k.length))
 	}
-	p.writing.Store(time.Now().UnixNano())
-	_, err := p.conn.Write(l.buf)
-	p.writing.Store(0)
-	if err != nil || len(l.blocks) == 0 {
+	if err := p.writeLoad(l); err != nil || len(l.blocks) == 0 {
 		return err
 	}
 	if !p.t.host.line.took(p, time.Now()) || l.last {
@@ -133,4 +130,21 @@ func (p *peer) send(l *load) error {
 		p.t.mu.Unlock()
 	}
 	return nil
+}
+
+// writeLoad writes what was gathered. The end of a turn is written once what comes before it is nearly out: else the
+// kernel takes a whole short piece at once, turns end before anything was sent, and all who ask are served at the
+// same time, each as late as the last.
+func (p *peer) writeLoad(l *load) error {
+	p.writing.Store(time.Now().UnixNano())
+	defer p.writing.Store(0)
+	rest := l.buf
+	if n := len(rest) - unsentBytes(p.t.length); l.last && n > 0 {
+		if err := writeApart(p.conn, rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	_, err := p.conn.Write(rest)
+	return err
 }

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -56,8 +57,35 @@ func tune(conn net.Conn, pieceLength int64) error {
 // unreadBytes is how much of a piece is waited for before it is read.
 func unreadBytes(pieceLength int64) int { return int(min(max(pieceLength*3/8, 32<<10), 1<<20)) }
 
-// unsentBytes is how much waits in the kernel to be sent, at most.
-func unsentBytes(pieceLength int64) int { return int(min(max(pieceLength/2, BlockSize), 128<<10)) }
+// unsentBytes is how much waits in the kernel to be sent before a write waits.
+func unsentBytes(pieceLength int64) int { return int(min(max(pieceLength/4, BlockSize/4), 128<<10)) }
+
+// writeApart writes so that the next write waits until little of this is unsent. Without the end of a record
+// (MSG_EOR) the kernel would add the next to the last packet that waits, up to 64 KB, whatever TCP_NOTSENT_LOWAT says.
+func writeApart(conn net.Conn, b []byte) error {
+	c, ok := conn.(*net.TCPConn)
+	if !ok {
+		_, err := conn.Write(b)
+		return err
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Write(func(fd uintptr) bool {
+		for failed = nil; len(b) > 0 && failed == nil; {
+			var n int
+			if n, failed = unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_EOR|unix.MSG_NOSIGNAL); failed == nil {
+				b = b[n:]
+			} else if failed == unix.EINTR {
+				failed = nil
+			}
+		}
+		return failed != unix.EAGAIN
+	})
+	return errors.Join(err, failed)
+}
 
 // option sets an option of a TCP connection; others have none.
 func option(conn net.Conn, level, name, value int) error {
