@@ -44,7 +44,7 @@ func exchangeOnce(b *testing.B, nodes, length, pieces int) {
 	defer running.Wait()
 	defer cancel()
 	start := func(k Kind) (*Torrent, *crate, netip.AddrPort) {
-		c := &crate{marks{have: newSet(pieces), left: pieces, done: make(chan time.Time, 1)}, make([]byte, length)}
+		c := &crate{marks{have: newSet(pieces), when: map[int]time.Time{}, left: pieces, done: make(chan time.Time, 1)}, make([]byte, length)}
 		h, err := Listen(Config{Kind: k, Listen: netip.MustParseAddrPort("127.0.0.1:0"), Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			b.Fatal(err)

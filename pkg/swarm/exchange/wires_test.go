@@ -13,12 +13,11 @@ import (
 // A network of hosts whose links have a rate in both directions, in the time of testing/synctest: what hosts
 // do takes none, what they send takes as long as it would on a wire. All else is the exchange as it is.
 const (
-	segment   = 1448      // bytes of data in a packet
-	framing   = 66        // bytes of Ethernet, IP and TCP around them; a packet without data acknowledges two
-	quantum   = 4 << 10   // bytes of a connection that go out together
-	window    = 128 << 10 // bytes of a connection that may be on their way
-	backlog   = 32 << 10  // bytes that wait to go out before a write waits
-	simulated = 7052      // the port of all
+	segment   = 1448        // bytes of data in a packet
+	framing   = 66          // bytes of Ethernet, IP and TCP around them; a packet without data acknowledges two
+	quantum   = 4 * segment // bytes of a connection that go out together
+	window    = 128 << 10   // bytes of a connection that may be on their way
+	simulated = 7052        // the port of all
 )
 
 // onWire is how many bytes data takes on a link.
@@ -26,9 +25,10 @@ func onWire(data int) int { return data + framing*((data+segment-1)/segment) }
 
 // cloud connects hosts.
 type cloud struct {
-	rate  float64 // of every link, bytes a second
-	mu    sync.Mutex
-	ports map[netip.Addr]*port
+	rate   float64 // of every link, bytes a second
+	unsent int     // bytes of a connection that wait to go out before a write waits
+	mu     sync.Mutex
+	ports  map[netip.Addr]*port
 }
 
 // port is the link of a host. Its mu guards the streams that leave it.
@@ -44,6 +44,7 @@ type port struct {
 	turn  []*stream  // that have something to send
 	owed  int        // bytes of acknowledgements
 	sent  int64
+	use   usage
 	down  chan parcel
 	ended bool
 }
@@ -72,11 +73,13 @@ type end struct {
 
 	mu     sync.Mutex
 	came   *sync.Cond
-	data   []byte
+	data   [][]byte
 	closed bool // by either
 }
 
-func newCloud(rate float64) *cloud { return &cloud{rate: rate, ports: map[netip.Addr]*port{}} }
+func newCloud(rate float64, unsent int) *cloud {
+	return &cloud{rate: rate, unsent: unsent, ports: map[netip.Addr]*port{}}
+}
 
 // cable is a host's way into the cloud.
 type cable struct{ c *cloud }
@@ -162,13 +165,14 @@ func (p *port) sends() {
 		p.turn = p.turn[1:]
 		s.queued = false
 		n := min(quantum, len(s.buf), window-s.onTheWay)
-		data := append([]byte(nil), s.buf[:n]...)
-		s.buf = append(s.buf[:0], s.buf[n:]...)
+		data := s.buf[:n:n]
+		s.buf = s.buf[n:]
 		s.onTheWay += n
 		s.queue()
 		bytes := onWire(n) + p.owed
 		p.owed = 0
 		p.sent += int64(bytes)
+		p.use.up.add(bytes)
 		p.mu.Unlock()
 		p.work.Broadcast()
 		p.pass(bytes)
@@ -196,6 +200,9 @@ func (p *port) receives() {
 		case <-p.closed:
 			return
 		}
+		p.mu.Lock()
+		p.use.down.add(onWire(len(c.data)))
+		p.mu.Unlock()
 		p.pass(onWire(len(c.data)))
 		c.s.peers.deliver(c.data)
 		p.mu.Lock()
@@ -211,7 +218,7 @@ func (p *port) receives() {
 
 func (e *end) deliver(data []byte) {
 	e.mu.Lock()
-	e.data = append(e.data, data...)
+	e.data = append(e.data, data)
 	e.mu.Unlock()
 	e.came.Broadcast()
 }
@@ -226,8 +233,14 @@ func (e *end) Read(b []byte) (int, error) {
 	if len(e.data) == 0 {
 		return 0, io.EOF
 	}
-	n := copy(b, e.data)
-	e.data = append(e.data[:0], e.data[n:]...)
+	n := 0
+	for n < len(b) && len(e.data) > 0 {
+		k := copy(b[n:], e.data[0])
+		n += k
+		if e.data[0] = e.data[0][k:]; len(e.data[0]) == 0 {
+			e.data = e.data[1:]
+		}
+	}
 	return n, nil
 }
 
@@ -235,7 +248,7 @@ func (e *end) Write(b []byte) (int, error) {
 	s, p := e.out, e.out.from
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(s.buf) >= backlog && !s.shut && !p.ended {
+	for len(s.buf) >= p.cloud.unsent && !s.shut && !p.ended {
 		p.work.Wait()
 	}
 	if s.shut || p.ended {
