@@ -382,7 +382,7 @@ func TestLittleMemory(t *testing.T) {
 	}
 	p := payload(t, o, dir)
 	p.Image = "compute"
-	space := sysroot.Space{Free: 1 << 40, Memory: m.Unpacked + int64(m.Files())<<10 + atOnce + m.Size()/10, InMemory: true}
+	space := sysroot.Space{Free: 1 << 40, Memory: m.Unpacked + int64(m.Files())<<10 + atOnce + sysroot.Arrival, InMemory: true}
 	p.Measure = func(string) (sysroot.Space, error) { return space, nil }
 	p.Held = func(string) (int64, error) { return 0, nil }
 	var mu sync.Mutex
@@ -414,7 +414,7 @@ func TestLittleMemory(t *testing.T) {
 	if _, err := Fit(space, p.Root, "compute", m, 1); err != nil {
 		t.Errorf("with a byte that is held and can be dropped: %v", err)
 	}
-	space.Memory = m.Unpacked + int64(m.Files())<<10 + m.Size() + m.Size()/10
+	space.Memory = m.Unpacked + int64(m.Files())<<10 + m.Size() + sysroot.Arrival
 	if window, err := Fit(space, p.Root, "compute", m, 0); window != 0 || err != nil {
 		t.Errorf("with room for all: a window of %d, %v", window, err)
 	}

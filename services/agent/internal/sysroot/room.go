@@ -28,6 +28,8 @@ type Need struct {
 const (
 	// inodeMemory is what the kernel has of each file of a tmpfs beside its content: an inode and a name.
 	inodeMemory = 1 << 10
+	// Arrival is what pieces on their way and what unpacks them take at least; of large payloads it is a tenth.
+	Arrival = 48 << 20
 	// Margin is what a compressed root wants beside the image: for what is written to it, for the files that are being
 	// read, and for the system's processes until they run.
 	Margin = 128 << 20
@@ -45,7 +47,10 @@ func (n Need) parts(inMemory bool) (root, beside int64) {
 	if n.AtOnce > 0 {
 		beside = min(n.AtOnce, n.Payload)
 	}
-	return root, beside + n.Payload/10 // pieces on their way, and what unpacks them
+	if n.Payload > 0 {
+		beside += max(n.Payload/10, Arrival)
+	}
+	return root, beside
 }
 
 // Space is what there is, in bytes.

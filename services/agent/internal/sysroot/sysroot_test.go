@@ -63,6 +63,9 @@ func TestCheck(t *testing.T) {
 		{Space{Free: 9 * gib, Memory: 4 * gib, Total: 5 * gib, InMemory: true}, files, "image compute needs 4.1 GiB of memory (3.0 GiB in /sysroot, 1.1 GiB while it arrives), this machine has 5.0 GiB of which 4.0 GiB are free"},
 		{Space{Free: 9 * gib, Memory: 22*gib/10 + 1, Total: 3 * gib, InMemory: true}, part, ""},
 		{Space{Free: 9 * gib, Memory: 21 * gib / 10, Total: 3 * gib, InMemory: true}, part, "image compute needs 2.2 GiB of memory (2.0 GiB in /sysroot, 204.8 MiB while it arrives), this machine has 3.0 GiB of which 2.1 GiB are free"},
+		{Space{Free: gib, Memory: 148 * mib, Total: gib}, Need{Payload: 100 * mib}, ""},
+		{Space{Free: gib, Memory: 147 * mib, Total: gib}, Need{Image: "small", Payload: 100 * mib}, "image small needs 148.0 MiB of memory (while it arrives), this machine has 1.0 GiB of which 147.0 MiB are free"},
+		{Space{}, Need{}, ""},
 		{Space{Memory: 528 * mib, Total: gib}, small, ""},
 		{Space{Memory: 527 * mib, Total: gib}, small, "image compute needs 528.0 MiB of memory (400.0 MiB compressed, 128.0 MiB for what is written and runs), this machine has 1.0 GiB of which 527.0 MiB are free"},
 	} {
