@@ -8,8 +8,12 @@ func (o *offers[N]) another(now time.Time) (n N, piece int, ok bool) {
 	if o.extra >= extraLeast+o.made/extraShare || !o.room(now) {
 		return n, 0, false
 	}
+	times, least := lateTimes, lateLeast
+	if o.free.empty() {
+		times, least = 1, lateAtEnd
+	}
 	for piece, to := range o.open {
-		if o.holders[piece] > 0 || !o.allLate(to, now) {
+		if o.holders[piece] > 0 || !o.allLate(to, now, times, least) {
 			continue
 		}
 		if n, ok = o.taker(piece, now); ok {
@@ -38,9 +42,9 @@ func (o *offers[N]) more(n N, piece int, now time.Time) (N, int, bool) {
 	return n, piece, true
 }
 
-func (o *offers[N]) allLate(to map[N]time.Time, now time.Time) bool {
+func (o *offers[N]) allLate(to map[N]time.Time, now time.Time, times int, least time.Duration) bool {
 	for _, since := range to {
-		if !o.late(since, now) {
+		if !o.lateBy(since, now, times, least) {
 			return false
 		}
 	}

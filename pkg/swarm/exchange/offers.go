@@ -14,6 +14,9 @@ const (
 	lateTimes = 4
 	lateLeast = time.Second
 	lateFirst = 4 * time.Second
+	// Once all is offered the head's link stands idle, and what a slow node has not got keeps all others waiting:
+	// then an offer is late after the mean, and lateAtEnd.
+	lateAtEnd = 200 * time.Millisecond
 	// A head sends a fiftieth of what it offers a second time.
 	extraLeast, extraShare = 2, 50
 	// stillTimes the mean, and stillLeast, is how long no node may get anything before nodes that
@@ -131,10 +134,15 @@ func (o *offers[N]) got(n N, piece int, now time.Time) {
 
 // late tells whether an offer stops holding a slot.
 func (o *offers[N]) late(since, now time.Time) bool {
+	return o.lateBy(since, now, lateTimes, lateLeast)
+}
+
+// lateBy tells whether an offer is open for some times the mean, and least.
+func (o *offers[N]) lateBy(since, now time.Time, times int, least time.Duration) bool {
 	if o.mean == 0 {
 		return now.Sub(since) >= lateFirst
 	}
-	return now.Sub(since) >= o.mean.times(lateTimes, lateLeast)
+	return now.Sub(since) >= o.mean.times(times, least)
 }
 
 // room tells whether another offer may be open.

@@ -141,6 +141,27 @@ func TestLateOffersHoldNoSlot(t *testing.T) {
 	o.none("half of them, of the slow node, are late, as many are open as may be")
 }
 
+func TestAtTheEndAnOfferIsLateSooner(t *testing.T) {
+	for _, left := range []int{0, 1} { // pieces that are not offered yet
+		o := newOffice(t, 12+left, "slow", "quick")
+		made := o.take(12)
+		o.now = o.now.Add(100 * time.Millisecond)
+		for piece, n := range made {
+			if n == "quick" {
+				o.got(n, piece, o.now)
+			}
+		}
+		o.now = o.now.Add(lateAtEnd)
+		n, piece, ok := o.another(o.now)
+		if left > 0 && ok {
+			t.Errorf("piece %d is offered to %s again, though others are not offered yet", piece, n)
+		}
+		if left == 0 && (!ok || n != "quick" || made[piece] != "slow") {
+			t.Errorf("piece %d, of %s, is offered to %q", piece, made[piece], n)
+		}
+	}
+}
+
 func TestLatePiecesAreOfferedElsewhere(t *testing.T) {
 	o := newOffice(t, 2, "slow", "quick")
 	o.take(2)

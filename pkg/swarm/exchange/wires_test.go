@@ -25,7 +25,7 @@ func onWire(data int) int { return data + framing*((data+segment-1)/segment) }
 
 // cloud connects hosts.
 type cloud struct {
-	rate   float64 // of every link, bytes a second
+	rate   float64 // of links, bytes a second
 	unsent int     // bytes of a connection that wait to go out before a write waits
 	mu     sync.Mutex
 	ports  map[netip.Addr]*port
@@ -35,6 +35,7 @@ type cloud struct {
 type port struct {
 	cloud  *cloud
 	addr   netip.Addr
+	rate   float64 // bytes a second
 	calls  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
@@ -85,7 +86,7 @@ func newCloud(rate float64, unsent int) *cloud {
 type cable struct{ c *cloud }
 
 func (w cable) listen(at netip.AddrPort) (net.Listener, error) {
-	p := &port{cloud: w.c, addr: at.Addr(), calls: make(chan net.Conn, 1000), closed: make(chan struct{}), down: make(chan parcel, 1<<16)}
+	p := &port{cloud: w.c, rate: w.c.rate, addr: at.Addr(), calls: make(chan net.Conn, 1000), closed: make(chan struct{}), down: make(chan parcel, 1<<16)}
 	p.work = sync.NewCond(&p.mu)
 	w.c.mu.Lock()
 	w.c.ports[at.Addr()] = p
@@ -147,7 +148,7 @@ func (p *port) Addr() net.Addr {
 
 // pass waits as long as bytes take on a link.
 func (p *port) pass(bytes int) {
-	time.Sleep(time.Duration(float64(bytes) / p.cloud.rate * float64(time.Second)))
+	time.Sleep(time.Duration(float64(bytes) / p.rate * float64(time.Second)))
 }
 
 // sends takes turns with the streams that have something to send.
