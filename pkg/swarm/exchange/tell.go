@@ -18,8 +18,8 @@ const (
 	gatherMost  = 500 * time.Millisecond
 	gatherHead  = 200 * time.Millisecond
 	// gatherHeadMost is below the time after which a head that hears nothing doubts its nodes.
-	gatherHeadMost = stillLeast / 2
-	headTimes      = 4
+	gatherHeadMost = stillLeast * 3 / 4
+	headTimes      = 6
 	// rare is how many peers have a piece that few have.
 	rare = 2
 )
