@@ -58,6 +58,9 @@ func readIndex(path string) *index {
 	return x
 }
 
+// tempIndex ends the name of an index that is being written.
+const tempIndex = ".new"
+
 func (x *index) write(path string) error {
 	if path == "" {
 		return nil
@@ -67,7 +70,7 @@ func (x *index) write(path string) error {
 		return fmt.Errorf("write pack index: %w", err)
 	}
 	// Not synced: a torn file is no JSON, and read as none.
-	temp := path + ".new"
+	temp := path + tempIndex
 	if err := os.WriteFile(temp, data, 0o600); err != nil {
 		return fmt.Errorf("write pack index: %w", err)
 	}

@@ -51,11 +51,13 @@ func (d *draft) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ClearAbandoned removes from a payload directory the unfinished segments of packs that were killed. No pack may run there
-// meanwhile.
-func ClearAbandoned(payload string) error {
-	left, err := filepath.Glob(filepath.Join(payload, tempPattern))
-	for _, f := range left {
+// ClearAbandoned removes from the PayloadDir of packs and from the directory of their indexes what was unfinished when they
+// were killed. No pack may run there meanwhile.
+func ClearAbandoned(payload, indexes string) error {
+	segments, err := filepath.Glob(filepath.Join(payload, tempPattern))
+	torn, wrong := filepath.Glob(filepath.Join(indexes, "*"+tempIndex))
+	err = errors.Join(err, wrong)
+	for _, f := range append(segments, torn...) {
 		err = errors.Join(err, os.Remove(f))
 	}
 	return err

@@ -3,7 +3,6 @@
 package imagepacker
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -82,7 +81,7 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 		return nil, err
 	}
 	out.Collect(d.Metrics)
-	files, err := openFiles(dir, payload, d.Bus)
+	files, err := openFiles(dir, payload, index, d.Bus)
 	if err != nil {
 		return nil, err
 	}
@@ -97,14 +96,14 @@ func New(cfg Config, d run.Deps) (run.Task, error) {
 }
 
 // openFiles opens what packs have stored, without what killed ones left half made. The state is open: no other packer is.
-func openFiles(dir, payload string, conn *bus.Conn) (*keep.Files, error) {
-	if err := release.ClearAbandoned(payload); err != nil {
+func openFiles(dir, payload, index string, conn *bus.Conn) (*keep.Files, error) {
+	if err := release.ClearAbandoned(payload, index); err != nil {
 		return nil, fmt.Errorf("remove what killed packs left: %w", err)
 	}
 	return keep.OpenFiles(filepath.Join(dir, "files"), conn)
 }
 
-// folders makes the folder of what packs remember, without what was left half written, and an empty one to work in.
+// folders makes the folder of what packs remember, and an empty one to work in.
 func folders(dir string) (index, work string, err error) {
 	index, work = filepath.Join(dir, "index"), filepath.Join(dir, "work")
 	if err := os.RemoveAll(work); err != nil {
@@ -115,11 +114,7 @@ func folders(dir string) (index, work string, err error) {
 			return "", "", fmt.Errorf("make directory: %w", err)
 		}
 	}
-	torn, err := filepath.Glob(filepath.Join(index, "*.new"))
-	for _, f := range torn {
-		err = errors.Join(err, os.Remove(f))
-	}
-	return index, work, err
+	return index, work, nil
 }
 
 // findAgent returns the configured file, or luna-agent beside the running program.
