@@ -44,6 +44,7 @@ func sendContents(ctx context.Context, root string, names []string, w io.Writer)
 	if err != nil {
 		return err
 	}
+	defer enc.Reset(nil) // waits until nothing is written to w any more, also after an error
 	c := &contents{dir: dir, tw: tar.NewWriter(enc), buf: make([]byte, 256<<10)}
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {

@@ -79,6 +79,7 @@ func Extract(ctx context.Context, payload string, m, other *Manifest, wanted map
 	if err != nil {
 		return err
 	}
+	defer enc.Reset(nil) // waits until nothing is written to w any more, also after an error
 	tw := tar.NewWriter(enc)
 	for _, s := range m.Segments {
 		if slices.Contains(other.Segments, s) {
