@@ -18,6 +18,7 @@ func swarm(ctx context.Context, args []string) error {
 	flags.IntVar(&opt.Repeats, "repeats", 5, "how `often` each way is measured")
 	only := flags.String("only", "", "`ways` to measure of luna,anacrolix,libtorrent,aria2,nginx,udpcast; nothing is all")
 	flags.Float64Var(&opt.Share, "share", 1, "which `part` of the usual payload to take, to try it")
+	flags.StringVar(&opt.Kept, "kept", "", "`file` that keeps each run: a comparison that was cut off goes on with it")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

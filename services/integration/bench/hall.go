@@ -21,6 +21,9 @@ import (
 	"github.com/luna-hpc/luna/services/integration/room"
 )
 
+// congestion is how TCP controls congestion: as in the kernels that distributions ship, whatever this machine prefers.
+const congestion = "cubic"
+
 var swarmHead = netip.MustParseAddr("10.30.0.1")
 
 // hall is a head and nodes on links of one rate, with one way to get the payload from it to them.
@@ -45,25 +48,27 @@ type seat struct {
 }
 
 // openHall makes the namespaces and starts what runs on the head.
-func openHall(ctx context.Context, s shape, w way, p *payload, tell func([]string)) (h *hall, err error) {
-	h = &hall{shape: s, way: w, payload: p, tell: tell}
-	if h.room, err = room.Open(ctx, room.Options{Dir: p.dir}); err != nil {
-		return nil, err
+func openHall(ctx context.Context, s shape, w way, p *payload, tell func([]string)) (*hall, error) {
+	h := &hall{shape: s, way: w, payload: p, tell: tell}
+	if err := h.open(ctx); err != nil {
+		return nil, errors.Join(err, h.close())
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, h.close())
-		}
-	}()
+	return h, nil
+}
+
+func (h *hall) open(ctx context.Context) (err error) {
+	if h.room, err = room.Open(ctx, room.Options{Dir: h.payload.dir}); err != nil {
+		return err
+	}
 	for i := range h.counted {
 		if h.counted[i], err = newCgroup(fmt.Sprintf("%s-%d", h.room.Name(), i)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	for i := range 1 + s.nodes {
+	for i := range 1 + h.shape.nodes {
 		one, err := h.seat(ctx, i)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if i == 0 {
 			h.head = one
@@ -71,17 +76,17 @@ func openHall(ctx context.Context, s shape, w way, p *payload, tell func([]strin
 			h.nodes = append(h.nodes, one)
 		}
 	}
-	for _, c := range w.head(h) {
+	for _, c := range h.way.head(h) {
 		if err := h.serve(ctx, c); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, n := range h.nodes {
-		if n.run, err = h.start(n, w.node(h, n), h.counted[1]); err != nil {
-			return nil, err
+		if n.run, err = h.start(n, h.way.node(h, n), h.counted[1]); err != nil {
+			return err
 		}
 	}
-	return h, nil
+	return nil
 }
 
 // seat makes the place of machine i; 0 is the head.
@@ -96,6 +101,9 @@ func (h *hall) seat(ctx context.Context, i int) (*seat, error) {
 	}
 	// Multicast goes to no other place than here.
 	if _, err := room.Output(s.host.Command(ctx, "ip", "route", "add", "224.0.0.0/4", "dev", "eth0")); err != nil {
+		return nil, err
+	}
+	if _, err := room.Output(s.host.Command(ctx, "sysctl", "-qw", "net.ipv4.tcp_congestion_control="+congestion)); err != nil {
 		return nil, err
 	}
 	return s, s.host.Shape(ctx, fmt.Sprintf("%dmbit", h.shape.mbit))
@@ -142,7 +150,9 @@ func (h *hall) close() error {
 			errs = append(errs, n.run.kill())
 		}
 	}
-	errs = append(errs, h.room.Close())
+	if h.room != nil {
+		errs = append(errs, h.room.Close())
+	}
 	for _, g := range h.counted {
 		if g != nil {
 			errs = append(errs, g.remove())
@@ -298,8 +308,8 @@ func (h *hall) run(ctx context.Context) (r result, err error) {
 	idleAfter, allAfter := processors()
 	bound := h.shape.bound().Seconds()
 	slices.Sort(times)
-	r = result{first: times[0] / bound, middle: times[len(times)/2] / bound, last: times[len(times)-1] / bound,
-		sent: float64(after.Sent-before.Sent) / float64(h.payload.size), busy: 1 - (idleAfter-idle)/(allAfter-all)}
+	r = result{First: times[0] / bound, Middle: times[len(times)/2] / bound, Last: times[len(times)-1] / bound,
+		Sent: float64(after.Sent-before.Sent) / float64(h.payload.size), Busy: 1 - (idleAfter-idle)/(allAfter-all)}
 	return r, h.count(&r)
 }
 
@@ -314,8 +324,8 @@ func (h *hall) count(r *result) error {
 		spent += t
 	}
 	peak, err := h.counted[1].peak()
-	r.spent = spent.Seconds() / float64(h.shape.nodes) / (float64(h.payload.size) / 1e9)
-	r.memory = float64(peak) / float64(h.shape.nodes) / 1e6
+	r.Spent = spent.Seconds() / float64(h.shape.nodes) / (float64(h.payload.size) / 1e9)
+	r.Memory = float64(peak) / float64(h.shape.nodes) / 1e6
 	return err
 }
 

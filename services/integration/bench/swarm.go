@@ -21,6 +21,9 @@ type SwarmOptions struct {
 	Only []string
 	// Share is which part of the usual size the payload has; 0 is all of it.
 	Share float64
+	// Kept is a file that gets a line for each run; what it has already is not measured again, so that one that was cut off
+	// goes on. Nothing is none.
+	Kept string
 	// Out gets the table, Log what is going on.
 	Out, Log io.Writer
 }
@@ -35,11 +38,11 @@ var shapes = []shape{{1, 100, 64 << 10, 1536}, {8, 20, 64 << 10, 1536}, {24, 8, 
 
 // result is what one way did in one run.
 type result struct {
-	first, middle, last float64 // time of these nodes over size ÷ link
-	sent                float64 // bytes that the head's interface sent over the size
-	spent               float64 // processor seconds of all, per GB and node
-	memory              float64 // MB of a node at the peak, with the payload, which lies in memory
-	busy                float64 // share of this machine's processors
+	First, Middle, Last float64 // time of these nodes over size ÷ link
+	Sent                float64 // bytes that the head's interface sent over the size
+	Spent               float64 // processor seconds of all, per GB and node
+	Memory              float64 // MB of a node at the peak, with the payload, which lies in memory
+	Busy                float64 // share of this machine's processors
 }
 
 // Swarm compares ours with others in namespaces with shaped links. An error means that a program is missing or that a
@@ -53,6 +56,9 @@ func Swarm(ctx context.Context, opt SwarmOptions) error {
 		return err
 	}
 	t := &comparison{opt: opt, load: firstLine("/proc/loadavg"), told: map[string]bool{}}
+	if err := t.recall(); err != nil {
+		return err
+	}
 	for _, n := range opt.Sizes {
 		i := slices.IndexFunc(shapes, func(s shape) bool { return s.nodes == n })
 		if i < 0 {
@@ -62,13 +68,18 @@ func Swarm(ctx context.Context, opt SwarmOptions) error {
 		if opt.Share > 0 {
 			s.pieces = max(int(float64(s.pieces)*opt.Share), 3)
 		}
-		for range opt.Repeats {
+		for turn := range opt.Repeats {
 			for _, w := range chosen {
+				if t.runs(s, w.name) > turn {
+					continue
+				}
 				r, err := t.measure(ctx, s, w)
+				if err == nil {
+					err = t.keep(s, w.name, r)
+				}
 				if err != nil {
 					return errors.Join(fmt.Errorf("%s, %d nodes: %w", w.name, n, err), t.write())
 				}
-				t.add(s, w, r)
 			}
 		}
 	}
@@ -115,7 +126,7 @@ func (t *comparison) measure(ctx context.Context, s shape, w way) (r result, err
 	r, err = hall.run(ctx)
 	if err == nil {
 		fmt.Fprintf(t.opt.Log, "%s, %d nodes: last %.2f, head %.2f, %.1f s per GB and node, %.0f MB, %.0f %% busy\n",
-			w.name, s.nodes, r.last, r.sent, r.spent, r.memory, 100*r.busy)
+			w.name, s.nodes, r.Last, r.Sent, r.Spent, r.Memory, 100*r.Busy)
 	}
 	return r, err
 }
