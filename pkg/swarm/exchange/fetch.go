@@ -5,7 +5,7 @@ import "time"
 const (
 	// inFlight is how many pieces are asked for at a time, inFlightMost how many when most of them
 	// wait behind others'.
-	inFlight     = 10
+	inFlight     = 14
 	inFlightMost = 30
 	// Of long pieces there are fewer in flight, so that they fit into inFlightBytes; but inFlightLeast.
 	inFlightBytes = 64 << 20
