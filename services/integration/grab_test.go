@@ -10,7 +10,8 @@ import (
 	"github.com/luna-hpc/luna/services/integration/room"
 )
 
-// TestGrabAndPush grabs a running node into a new image, packs that, and pushes it to the node.
+// TestGrabAndPush grabs a running node into a new image, packs that, and pushes it to the node; which boots what was
+// grabbed, and after a roll-back of a newer release still that.
 func TestGrabAndPush(t *testing.T) {
 	ctx := limit(t, 30*time.Minute)
 	l := open(t, ctx)
@@ -62,6 +63,13 @@ func TestGrabAndPush(t *testing.T) {
 	c.reboot(m, address)
 	c.up("booted from what was grabbed", address)
 	c.want(address, "cat /etc/grabbed /etc/pushed", "by hand\nfrom the image")
+
+	must(t, os.WriteFile(filepath.Join(dir, "etc/pushed"), []byte("newer\n"), 0o644))
+	c.do("osimage", "pack", "grabbed")
+	c.do("osimage", "rollback", "grabbed")
+	c.reboot(m, address)
+	c.up("booted from the release before", address)
+	c.want(address, "cat /etc/pushed", "from the image")
 	must(t, m.Stop())
 }
 
