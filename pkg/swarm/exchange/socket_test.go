@@ -33,41 +33,48 @@ func connected(t *testing.T) (a, b *net.TCPConn) {
 	return c.(*net.TCPConn), d.(*net.TCPConn)
 }
 
-// full tells whether a connection has something to send, which the peer has no room for: all that was sent has come.
-func full(t *testing.T, c *net.TCPConn) bool {
+// unsent is how many bytes of a connection wait to be sent.
+func unsent(t *testing.T, c *net.TCPConn) (n int) {
 	t.Helper()
 	raw, err := c.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var unsent, all int
-	var failed [2]error
-	err = raw.Control(func(fd uintptr) {
-		unsent, failed[0] = unix.IoctlGetInt(int(fd), unix.SIOCOUTQNSD)
-		all, failed[1] = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
-	})
-	if err := errors.Join(err, failed[0], failed[1]); err != nil {
+	var failed error
+	err = raw.Control(func(fd uintptr) { n, failed = unix.IoctlGetInt(int(fd), unix.SIOCOUTQNSD) })
+	if err := errors.Join(err, failed); err != nil {
 		t.Fatal(err)
 	}
-	return unsent >= 1<<10 && unsent == all
+	return n
 }
 
-// stuffed returns a connection to a peer that reads nothing, with more unsent than may be.
+// stuffed returns a connection to a peer that reads nothing and has no room, with more unsent than may be.
 func stuffed(t *testing.T) *net.TCPConn {
 	t.Helper()
 	a, b := connected(t)
 	if err := b.SetReadBuffer(4 << 10); err != nil {
 		t.Fatal(err)
 	}
-	for i := 0; !full(t, a); i++ {
+	for waits, i := unsent(t, a), 0; ; i++ {
 		if i == 1<<20 {
 			t.Fatal("the peer takes everything")
 		}
-		if _, err := a.Write(make([]byte, 100)); err != nil {
+		if waits >= 1<<10 {
+			time.Sleep(50 * time.Millisecond)
+			if unsent(t, a) == waits {
+				break
+			}
+		}
+		if err := a.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := a.Write(make([]byte, 100)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		waits = unsent(t, a)
 	}
-	if err := option(a, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, 512); err != nil {
+	err := errors.Join(a.SetWriteDeadline(time.Time{}), option(a, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, 512))
+	if err != nil {
 		t.Fatal(err)
 	}
 	return a
