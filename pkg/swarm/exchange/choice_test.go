@@ -75,7 +75,7 @@ func TestChoosePiece(t *testing.T) {
 }
 
 func TestPerPeer(t *testing.T) {
-	for peers, want := range map[int]int{0: 0, 1: 3, 3: 3, 5: 2, 6: 1, 60: 1} {
+	for peers, want := range map[int]int{0: 0, 1: 3, 4: 3, 5: 2, 7: 2, 8: 1, 60: 1} {
 		if got := perPeer(peers); got != want {
 			t.Errorf("%d of one of %d peers, want %d", got, peers, want)
 		}

@@ -4,68 +4,75 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/luna-hpc/luna/pkg/broker"
 	"github.com/luna-hpc/luna/pkg/bus"
 	"github.com/luna-hpc/luna/pkg/subject"
+	"github.com/luna-hpc/luna/pkg/testenv"
 	"github.com/luna-hpc/luna/services/luna/internal/backup"
 )
 
-// cluster starts the servers of three heads and makes the streams.
-func cluster(t *testing.T) *server.Server {
+// cluster starts the servers of three heads, as processes of their own, makes the streams, and returns a server's URL.
+func cluster(t *testing.T) string {
 	t.Helper()
-	var all []*server.Server
+	program := filepath.Join(t.TempDir(), "nats-server")
+	build := exec.CommandContext(t.Context(), testenv.Program(t, "go"), "build", "-buildvcs=false", "-o", program, "github.com/nats-io/nats-server/v2")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build nats-server: %v\n%s", err, out)
+	}
+	ports := freePorts(t, 6)
 	var routes []string
-	var ports []int
-	var held []net.Listener
-	for range 3 {
+	for _, port := range ports[3:] {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
+	}
+	for i, port := range ports[:3] {
+		dir := t.TempDir()
+		conf := filepath.Join(dir, "nats.conf")
+		text := fmt.Sprintf("server_name: luna-%d\nlisten: \"127.0.0.1:%d\"\nmax_payload: %d\njetstream { store_dir: %q }\n"+
+			"cluster { name: luna, listen: \"127.0.0.1:%d\", routes: [%s] }\n", i, port, broker.MaxPayload, dir, ports[3+i], strings.Join(routes, ", "))
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		srv := exec.CommandContext(t.Context(), program, "-c", conf, "-l", filepath.Join(dir, "log"))
+		if err := srv.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = srv.Process.Kill(); _ = srv.Wait() })
+	}
+	url := fmt.Sprintf("nats://127.0.0.1:%d", ports[0])
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := bus.SetupWhenUp(ctx, open(t, url, "setup"), 3); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+// freePorts returns ports that nobody listens on.
+func freePorts(t *testing.T, n int) (ports []int) {
+	t.Helper()
+	for range n {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		held = append(held, ln)
+		defer ln.Close()
 		ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
-		routes = append(routes, "nats://"+ln.Addr().String())
 	}
-	for _, ln := range held {
-		if err := ln.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i, port := range ports {
-		srv, err := server.NewServer(&server.Options{ServerName: fmt.Sprintf("luna-%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true,
-			MaxPayload: broker.MaxPayload, JetStream: true, StoreDir: t.TempDir(), Routes: server.RoutesFromStr(strings.Join(routes, ",")),
-			Cluster: server.ClusterOpts{Name: "luna", Host: "127.0.0.1", Port: port}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		go srv.Start()
-		t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-		all = append(all, srv)
-	}
-	for _, srv := range all {
-		if !srv.ReadyForConnections(20 * time.Second) {
-			t.Fatal("a server is not ready")
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := bus.SetupWhenUp(ctx, open(t, all[0], "setup"), 3); err != nil {
-		t.Fatal(err)
-	}
-	return all[0]
+	return ports
 }
 
-func open(t *testing.T, srv *server.Server, user string) *bus.Conn {
+func open(t *testing.T, url, user string) *bus.Conn {
 	t.Helper()
-	c, err := bus.Connect(bus.Options{URL: srv.ClientURL(), User: user, Log: quiet})
+	c, err := bus.Connect(bus.Options{URL: url, User: user, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,8 +82,8 @@ func open(t *testing.T, srv *server.Server, user string) *bus.Conn {
 
 // TestThreeHeadsAreTakenBack copies the streams of a cluster and restores them there.
 func TestThreeHeadsAreTakenBack(t *testing.T) {
-	srv := cluster(t)
-	c := open(t, srv, "bootscript")
+	url := cluster(t)
+	c := open(t, url, "bootscript")
 	r := blank(t)
 	r.prepare() // for its keys; its bus is not the cluster's
 	publish := func(n int) {
@@ -106,13 +113,13 @@ func TestThreeHeadsAreTakenBack(t *testing.T) {
 	want := content()
 	file := filepath.Join(t.TempDir(), "backup")
 	m, err := r.backup(file, func(b *backup.Backup) {
-		b.Setup, b.Operator, b.Without = open(t, srv, "setup"), open(t, srv, "operator"), backup.Services
+		b.Setup, b.Operator, b.Without = open(t, url, "setup"), open(t, url, "operator"), backup.Services
 	})
 	r.must(err)
 	publish(250)
 	done, err := r.restore(file, func(res *backup.Restore) {
 		res.Overwrite = true
-		res.Connect = func(context.Context, backup.Places) (*bus.Conn, error) { return open(t, srv, "setup"), nil }
+		res.Connect = func(context.Context, backup.Places) (*bus.Conn, error) { return open(t, url, "setup"), nil }
 	})
 	r.must(err)
 	if done.Restored != len(m.Streams) || len(m.Streams) != 7 {
