@@ -171,7 +171,7 @@ var simulation = flag.String("simulate", "", "simulate swarms of these numbers o
 // A simulated swarm ends in time, and the head sends little. With -simulate it prints how swarms of other
 // sizes do, with the payload and links that are measured in namespaces; with -simtrace where their time goes:
 //
-//	go test -run SimulatedSwarm -simulate 8,24,72 -simseeds 5 -timeout 2h -v ./pkg/swarm/exchange
+//	go test -timeout 2h -v ./pkg/swarm/exchange -run SimulatedSwarm -simulate 8,24,72 -simseeds 5
 func TestSimulatedSwarm(t *testing.T) {
 	wanted := numbers(t, *simulation)
 	for _, s := range []swarmed{{1, 100, 64 << 10, 1536, 1.05, 0}, {8, 20, 64 << 10, 1536, 1.10, 0}, {24, 8, 64 << 10, 896, 1.15, 0},
