@@ -14,7 +14,7 @@ import (
 // turn: no image, a script that fails, a blocked torrent.
 func TestFailingBootsSayWhyAndRecover(t *testing.T) {
 	t.Parallel()
-	ctx := limit(t, 20*time.Minute)
+	ctx := limit(t, 40*time.Minute)
 	l := open(t, ctx)
 	must(t, l.StartHead(ctx))
 	must(t, l.Describe(ctx))

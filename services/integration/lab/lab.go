@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -157,8 +158,15 @@ func (l *Lab) Luna(ctx context.Context, args ...string) (string, error) {
 	return l.LunaWithInput(ctx, "", args...)
 }
 
+// atImages is held by commands that have an image's directory to themselves: heads in several rooms share it.
+var atImages sync.Mutex
+
 // LunaWithInput runs the command line at the head with a text piped in.
 func (l *Lab) LunaWithInput(ctx context.Context, input string, args ...string) (string, error) {
+	if len(args) > 1 && args[0] == "osimage" && (args[1] == "pack" || args[1] == "clone") {
+		atImages.Lock()
+		defer atImages.Unlock()
+	}
 	cmd := l.Command(ctx, filepath.Join(l.opt.Bin, "luna"), args...)
 	cmd.Env = append(os.Environ(), "LUNA_CREDS="+l.creds)
 	cmd.Stdin = strings.NewReader(input)
