@@ -86,7 +86,7 @@ test-unit: packages
 	go test -vet=off -race -tags '$(TAGS)' -timeout 15m -run '$(RACED)' $(TEST) ./pkg/release && \
 	$(STATIC) go test -vet=off -tags '$(TAGS)' -timeout 15m $(TEST) $$(go list -tags '$(TAGS)' $(MODULES) | grep -E '($(AS_BUILT))$$')
 
-test-room: build bench-packages
+test-room: tools build bench-packages
 	go test -vet=off -race -tags '$(TAGS)' -timeout 60m -p 2 -parallel 4 -count 1 -skip 'AnyHead|$(MACHINES)' $(TEST) ./services/integration/...
 
 ## test-heads: three heads, of which one is switched off at a time
