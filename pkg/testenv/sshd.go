@@ -2,7 +2,6 @@ package testenv
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,7 +37,7 @@ func StartSSHDIn(t testing.TB, tree string, in ...string) *SSHD {
 	Shell(t, `set -eu; mkdir -p /run/sshd "$2/bin" "$2/proc" "$2/run" "$2/dev"; chmod 0700 "$1"
 for f in "$3" $(ldd "$3" | grep -o '/[^ ]*'); do mkdir -p "$2$(dirname "$f")"; cp -L "$f" "$2$f"; done; [ "$3" -ef "$2/bin/busybox" ] || cp "$3" "$2/bin/busybox"; for p in sh mktemp cat chmod rm uname; do ln -sf busybox "$2/bin/$p"; done
 for k in host client; do ssh-keygen -q -t ed25519 -N '' -C '' -f "$1/$k"; done`, dir, tree, Program(t, "busybox"))
-	s := &SSHD{Host: "127.0.0.1", Port: freePort(t), Key: filepath.Join(dir, "client"), KnownHosts: filepath.Join(dir, "known_hosts")}
+	s := &SSHD{Host: "127.0.0.1", Port: FreePorts(t, 1)[0], Key: filepath.Join(dir, "client"), KnownHosts: filepath.Join(dir, "known_hosts")}
 	write := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), mode); err != nil {
@@ -74,16 +73,6 @@ for k in host client; do ssh-keygen -q -t ed25519 -N '' -C '' -f "$1/$k"; done`,
 	})
 	s.wait(t, in)
 	return s
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // wait waits until it answers there.

@@ -25,6 +25,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/run"
 	"github.com/luna-hpc/luna/pkg/secret"
 	"github.com/luna-hpc/luna/pkg/subject"
+	"github.com/luna-hpc/luna/pkg/testenv"
 	"github.com/luna-hpc/luna/pkg/wire"
 	bootscriptv1 "github.com/luna-hpc/luna/proto/bootscript/v1"
 	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
@@ -64,7 +65,7 @@ func furnish(t *testing.T, connect func(user string) *bus.Conn) *room {
 
 // furnishIn makes a room whose head keeps its data in a directory.
 func furnishIn(t *testing.T, data string, connect func(user string) *bus.Conn) *room {
-	r := &room{t: t, connect: connect, name: "head1", address: "127.0.0.1", data: data, port: freePort(t)}
+	r := &room{t: t, connect: connect, name: "head1", address: "127.0.0.1", data: data, port: testenv.FreePorts(t, 1)[0]}
 	r.inv, r.packer, r.other = connect("inventory"), connect("image-packer"), connect("operator")
 	r.secret("T1", "the key that signs the tokens of boots")
 	r.object("cluster", "C1", &inventoryv1.Cluster{Id: "C1", FrontendAddress: "127.0.0.1", FrontendPort: uint32(r.port), ServerPort: 7051, MenuWait: 10, TokenKeyId: "T1"})
@@ -275,15 +276,6 @@ func within(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-func freePort(t *testing.T) int {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
 }
 
 // word returns the value of a parameter of the kernel line.

@@ -120,7 +120,10 @@ func newHeads(t *testing.T, ctx context.Context, servers int) *heads {
 	t.Helper()
 	h := &heads{T: t, ctx: ctx, dir: folder(t)}
 	h.makeKeys()
-	ports := freePorts(t, 2*servers+2)
+	var ports []string
+	for _, port := range testenv.FreePorts(t, 2*servers+2) {
+		ports = append(ports, strconv.Itoa(port))
+	}
 	var urls, routes []string
 	for i := range servers {
 		urls = append(urls, "nats://127.0.0.1:"+ports[2*i])
@@ -207,21 +210,6 @@ func (h *heads) connect() *bus.Conn {
 	must(h.T, err)
 	h.Cleanup(c.Close)
 	return c
-}
-
-// freePorts returns ports that nobody listens on.
-func freePorts(t *testing.T, n int) []string {
-	t.Helper()
-	var ports []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		defer l.Close()
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		must(t, err)
-		ports = append(ports, port)
-	}
-	return ports
 }
 
 // until waits for a condition, at most as long as the test may take; then the test has failed.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -24,6 +23,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/release"
 	"github.com/luna-hpc/luna/pkg/run"
 	"github.com/luna-hpc/luna/pkg/subject"
+	"github.com/luna-hpc/luna/pkg/testenv"
 	"github.com/luna-hpc/luna/pkg/wire"
 	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
 	inventoryv1 "github.com/luna-hpc/luna/proto/inventory/v1"
@@ -46,19 +46,9 @@ type room struct {
 func newRoom(t *testing.T) *room {
 	t.Helper()
 	srv := natstest.Start(t)
-	r := &room{srv: srv, conn: srv.Connect(t, "setup"), data: t.TempDir(), port: freePort(t)}
+	r := &room{srv: srv, conn: srv.Connect(t, "setup"), data: t.TempDir(), port: uint16(testenv.FreePorts(t, 1)[0])}
 	r.cluster(t, r.port)
 	return r
-}
-
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return netip.MustParseAddrPort(ln.Addr().String()).Port()
 }
 
 func (r *room) publish(t *testing.T, subj string, m proto.Message) {

@@ -18,6 +18,7 @@ import (
 	"github.com/luna-hpc/luna/pkg/release"
 	"github.com/luna-hpc/luna/pkg/subject"
 	"github.com/luna-hpc/luna/pkg/swarm"
+	"github.com/luna-hpc/luna/pkg/testenv"
 	torrentseeder "github.com/luna-hpc/luna/services/torrent-seeder"
 )
 
@@ -151,7 +152,7 @@ func TestFollowsServerPort(t *testing.T) {
 	r.start(t)
 	r.release(t, p)
 	r.served(t, p)
-	r.port = freePort(t)
+	r.port = uint16(testenv.FreePorts(t, 1)[0])
 	r.cluster(t, r.port)
 	eventually(t, "the new port announced", func() bool { return bytes.Contains(r.served(t, p), []byte(r.url("/announce"))) })
 }

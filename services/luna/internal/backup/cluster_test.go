@@ -3,7 +3,6 @@ package backup_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +27,7 @@ func cluster(t *testing.T) string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build nats-server: %v\n%s", err, out)
 	}
-	ports := freePorts(t, 6)
+	ports := testenv.FreePorts(t, 6)
 	var routes []string
 	for _, port := range ports[3:] {
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
@@ -54,20 +53,6 @@ func cluster(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return url
-}
-
-// freePorts returns ports that nobody listens on.
-func freePorts(t *testing.T, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
 
 func open(t *testing.T, url, user string) *bus.Conn {
