@@ -17,6 +17,8 @@ const (
 	// Once all is offered the head's link stands idle, and what a slow node has not got keeps all others waiting:
 	// then an offer is late after the mean, and lateAtEnd.
 	lateAtEnd = 200 * time.Millisecond
+	// A node that takes slowTimes as long as others is not offered the last pieces.
+	slowTimes = 2
 	// A head sends a fiftieth of what it offers a second time.
 	extraLeast, extraShare = 2, 50
 	// stillTimes the mean, and stillLeast, is how long no node may get anything before nodes that
@@ -35,6 +37,7 @@ type offers[N comparable] struct {
 	open    map[int]map[N]time.Time
 	nodes   map[N]*taker
 	mean    mean
+	sum     time.Duration // of the nodes' means
 	cursor  int
 	made    int // offers of what no node had
 	extra   int // others
@@ -48,6 +51,7 @@ type taker struct {
 	has     set
 	lacks   int
 	open    map[int]time.Time // offers to it, and when they were made
+	mean    mean              // time from an offer to having it
 	doubted bool              // what it has, others do not get from it
 }
 
@@ -89,6 +93,7 @@ func (o *offers[N]) leave(n N) {
 		return
 	}
 	delete(o.nodes, n)
+	o.sum -= time.Duration(t.mean)
 	for piece := range t.open {
 		o.end(n, t, piece)
 	}
@@ -125,6 +130,9 @@ func (o *offers[N]) got(n N, piece int, now time.Time) {
 	o.news = now
 	if since, ok := o.open[piece][n]; ok {
 		o.mean.add(now.Sub(since))
+		o.sum -= time.Duration(t.mean)
+		t.mean.add(now.Sub(since))
+		o.sum += time.Duration(t.mean)
 	}
 	if !t.doubted {
 		o.holders[piece]++
@@ -189,8 +197,8 @@ func (o *offers[N]) make(n N, piece int, now time.Time) {
 	o.settle(piece)
 }
 
-// taker returns the node with the fewest open offers that lacks a piece; one that is doubted or
-// late only when there is no other.
+// taker returns the node with the fewest open offers that lacks a piece; one that is doubted, late
+// or would be the last only when there is no other.
 func (o *offers[N]) taker(piece int, now time.Time) (best N, ok bool) {
 	fewest, same := 0, 0
 	for n, t := range o.nodes {
@@ -199,7 +207,7 @@ func (o *offers[N]) taker(piece int, now time.Time) (best N, ok bool) {
 			continue
 		}
 		open := len(t.open)
-		if t.doubted || o.anyLate(t, now) {
+		if t.doubted || o.anyLate(t, now) || o.last(t) {
 			open += offersPerNode
 		}
 		if ok && open > fewest {
@@ -214,6 +222,20 @@ func (o *offers[N]) taker(piece int, now time.Time) (best N, ok bool) {
 		fewest, ok = open, true
 	}
 	return best, ok
+}
+
+// last tells whether a slow node would have a piece only when all others are at nodes: others take
+// offerWidth of them in the time that they need for one.
+func (o *offers[N]) last(t *taker) bool {
+	if t.mean == 0 || len(o.nodes) < 2 {
+		return false
+	}
+	others := (o.sum - time.Duration(t.mean)) / time.Duration(len(o.nodes)-1)
+	if time.Duration(t.mean) < slowTimes*others {
+		return false
+	}
+	left := others * time.Duration(o.free.count()) / offerWidth
+	return left < slowTimes*time.Duration(t.mean)
 }
 
 func (o *offers[N]) anyLate(t *taker, now time.Time) bool {

@@ -78,6 +78,41 @@ func TestEachPieceIsOfferedOnce(t *testing.T) {
 	o.none("every piece is at a node")
 }
 
+func TestSlowNodeIsNotOfferedTheLastPieces(t *testing.T) {
+	for pieces := 400; pieces < 440; pieces++ {
+		if left := leftForSlow(t, pieces); len(left) < 10 || left[len(left)-1] < offerWidth {
+			t.Errorf("of %d pieces the slow node was offered some when there were %v left", pieces, left)
+		}
+	}
+}
+
+// leftForSlow lets a quick and a slow node take pieces. It returns how many were left when the slow one was offered some.
+func leftForSlow(t *testing.T, pieces int) (left []int) {
+	type offer struct {
+		node string
+		due  time.Time
+	}
+	o := newOffice(t, pieces, "quick", "slow")
+	open := map[int]offer{}
+	for made := 0; made < pieces || len(open) > 0; o.now = o.now.Add(10 * time.Millisecond) {
+		for n, piece, ok := o.next(o.now); ok; n, piece, ok = o.next(o.now) {
+			takes := 50 * time.Millisecond
+			if made++; n == "slow" {
+				takes *= 10
+				left = append(left, pieces-made)
+			}
+			open[piece] = offer{n, o.now.Add(takes)}
+		}
+		for piece, f := range open {
+			if !o.now.Before(f.due) {
+				delete(open, piece)
+				o.got(f.node, piece, o.now)
+			}
+		}
+	}
+	return left
+}
+
 func TestWhatNodesHaveIsNotOffered(t *testing.T) {
 	o := newOffice(t, 3)
 	o.join("a", setOf(3, 0, 2), o.now)
