@@ -18,6 +18,7 @@ func swarm(ctx context.Context, args []string) error {
 	flags.IntVar(&opt.Repeats, "repeats", 5, "how `often` each way is measured")
 	only := flags.String("only", "", "`ways` to measure of luna,anacrolix,libtorrent,aria2,nginx,udpcast; nothing is all")
 	flags.Float64Var(&opt.Share, "share", 1, "which `part` of the usual payload to take, to try it")
+	flags.IntVar(&opt.Bucket, "bucket", 15, "what a link that stood idle may make good, in `KiB`")
 	flags.StringVar(&opt.Kept, "kept", "", "`file` that keeps each run: a comparison that was cut off goes on with it")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -32,6 +33,9 @@ func swarm(ctx context.Context, args []string) error {
 	}
 	if opt.Repeats < 1 || opt.Share <= 0 || opt.Share > 1 {
 		return fmt.Errorf("-repeats is at least 1, -share above 0 and at most 1")
+	}
+	if opt.Bucket < 2 {
+		return fmt.Errorf("-bucket is at least 2: a packet has to fit")
 	}
 	return bench.Swarm(ctx, opt)
 }

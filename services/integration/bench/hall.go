@@ -43,6 +43,7 @@ type hall struct {
 type seat struct {
 	host *room.Host
 	addr netip.Addr
+	mac  net.HardwareAddr
 	dir  string
 	run  *runner
 }
@@ -76,6 +77,9 @@ func (h *hall) open(ctx context.Context) (err error) {
 			h.nodes = append(h.nodes, one)
 		}
 	}
+	if err := h.introduce(); err != nil {
+		return err
+	}
 	for _, c := range h.way.head(h) {
 		if err := h.serve(ctx, c); err != nil {
 			return err
@@ -89,14 +93,30 @@ func (h *hall) open(ctx context.Context) (err error) {
 	return nil
 }
 
+// introduce tells every machine where all others are.
+func (h *hall) introduce() error {
+	all := append([]*seat{h.head}, h.nodes...)
+	for _, one := range all {
+		for _, other := range all {
+			if other == one {
+				continue
+			}
+			if err := one.host.Know(other.addr, other.mac); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // seat makes the place of machine i; 0 is the head.
 func (h *hall) seat(ctx context.Context, i int) (*seat, error) {
-	s := &seat{addr: netip.AddrFrom4([4]byte{10, 30, 0, byte(1 + i)}), dir: filepath.Join(h.payload.dir, fmt.Sprint(i))}
+	s := &seat{addr: netip.AddrFrom4([4]byte{10, 30, 0, byte(1 + i)}), mac: net.HardwareAddr{0x52, 0x54, 0, 0xbb, 0, byte(i)}, dir: filepath.Join(h.payload.dir, fmt.Sprint(i))}
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		return nil, err
 	}
 	var err error
-	if s.host, err = h.room.AddHost(ctx, fmt.Sprint(i), net.HardwareAddr{0x52, 0x54, 0, 0xbb, 0, byte(i)}, netip.PrefixFrom(s.addr, 16)); err != nil {
+	if s.host, err = h.room.AddHost(ctx, fmt.Sprint(i), s.mac, netip.PrefixFrom(s.addr, 16)); err != nil {
 		return nil, err
 	}
 	// Multicast goes to no other place than here.
@@ -106,7 +126,7 @@ func (h *hall) seat(ctx context.Context, i int) (*seat, error) {
 	if _, err := room.Output(s.host.Command(ctx, "sysctl", "-qw", "net.ipv4.tcp_congestion_control="+congestion)); err != nil {
 		return nil, err
 	}
-	return s, s.host.Shape(ctx, fmt.Sprintf("%dmbit", h.shape.mbit))
+	return s, s.host.Shape(ctx, fmt.Sprintf("%dmbit", h.shape.mbit), fmt.Sprintf("%dkb", h.shape.bucket))
 }
 
 // serve starts a program of the head and waits until it says that it is ready, if it does.

@@ -21,6 +21,8 @@ type SwarmOptions struct {
 	Only []string
 	// Share is which part of the usual size the payload has; 0 is all of it.
 	Share float64
+	// Bucket is what a link that stood idle may make good, in KiB.
+	Bucket int
 	// Kept is a file that gets a line for each run; what it has already is not measured again, so that one that was cut off
 	// goes on. Nothing is none.
 	Kept string
@@ -32,9 +34,10 @@ type SwarmOptions struct {
 type shape struct {
 	nodes, mbit         int
 	pieceLength, pieces int
+	bucket              int // KiB
 }
 
-var shapes = []shape{{1, 100, 64 << 10, 1536}, {8, 20, 64 << 10, 1536}, {24, 8, 64 << 10, 896}, {72, 3, 16 << 10, 1280}}
+var shapes = []shape{{1, 100, 64 << 10, 1536, 0}, {8, 20, 64 << 10, 1536, 0}, {24, 8, 64 << 10, 896, 0}, {72, 2, 16 << 10, 1280, 0}}
 
 // result is what one way did in one run.
 type result struct {
@@ -65,6 +68,7 @@ func Swarm(ctx context.Context, opt SwarmOptions) error {
 			return fmt.Errorf("%d nodes: 1, 8, 24 and 72 are measured", n)
 		}
 		s := shapes[i]
+		s.bucket = opt.Bucket
 		if opt.Share > 0 {
 			s.pieces = max(int(float64(s.pieces)*opt.Share), 3)
 		}

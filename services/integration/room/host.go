@@ -56,13 +56,28 @@ func (h *Host) connect(mac net.HardwareAddr, addrs []netip.Prefix) error {
 	return h.up("eth0")
 }
 
-// Shape makes the host's link as slow as a rate, as tc(8) has it, in both directions.
-func (h *Host) Shape(ctx context.Context, rate string) error {
+// Know tells the host the hardware address of another. It then does not ask: what namespaces have asked for lies in one
+// table of the machine's, which holds 1,024 and is too small for 40 hosts that all talk to each other.
+func (h *Host) Know(addr netip.Addr, mac net.HardwareAddr) error {
+	link, err := h.links.LinkByName("eth0")
+	if err != nil {
+		return fmt.Errorf("find link eth0: %w", err)
+	}
+	n := &netlink.Neigh{LinkIndex: link.Attrs().Index, State: netlink.NUD_PERMANENT, IP: addr.AsSlice(), HardwareAddr: mac}
+	if err := h.links.NeighSet(n); err != nil {
+		return fmt.Errorf("tell where %s is: %w", addr, err)
+	}
+	return nil
+}
+
+// Shape makes the host's link as slow as a rate, in both directions, by tbf(8): what stood idle it makes good until its
+// bucket is full. Both are as tc(8) has them.
+func (h *Host) Shape(ctx context.Context, rate, bucket string) error {
 	for _, end := range []struct {
 		at   *Namespace
 		link string
 	}{{h.Namespace, "eth0"}, {h.room.Namespace, h.port}} {
-		args := []string{"qdisc", "add", "dev", end.link, "root", "tbf", "rate", rate, "burst", "15kb", "limit", "150kb"}
+		args := []string{"qdisc", "add", "dev", end.link, "root", "tbf", "rate", rate, "burst", bucket, "limit", "150kb"}
 		if _, err := Output(end.at.Command(ctx, "tc", args...)); err != nil {
 			return fmt.Errorf("shape link: %w", err)
 		}
