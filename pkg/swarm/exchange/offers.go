@@ -37,7 +37,6 @@ type offers[N comparable] struct {
 	open    map[int]map[N]time.Time
 	nodes   map[N]*taker
 	mean    mean
-	sum     time.Duration // of the nodes' means
 	cursor  int
 	made    int // offers of what no node had
 	extra   int // others
@@ -93,7 +92,6 @@ func (o *offers[N]) leave(n N) {
 		return
 	}
 	delete(o.nodes, n)
-	o.sum -= time.Duration(t.mean)
 	for piece := range t.open {
 		o.end(n, t, piece)
 	}
@@ -130,9 +128,7 @@ func (o *offers[N]) got(n N, piece int, now time.Time) {
 	o.news = now
 	if since, ok := o.open[piece][n]; ok {
 		o.mean.add(now.Sub(since))
-		o.sum -= time.Duration(t.mean)
 		t.mean.add(now.Sub(since))
-		o.sum += time.Duration(t.mean)
 	}
 	if !t.doubted {
 		o.holders[piece]++
@@ -201,13 +197,14 @@ func (o *offers[N]) make(n N, piece int, now time.Time) {
 // or would be the last only when there is no other.
 func (o *offers[N]) taker(piece int, now time.Time) (best N, ok bool) {
 	fewest, same := 0, 0
+	sum, timed := o.means()
 	for n, t := range o.nodes {
 		_, offered := t.open[piece]
 		if t.has.has(piece) || offered || len(t.open) >= offersPerNode {
 			continue
 		}
 		open := len(t.open)
-		if t.doubted || o.anyLate(t, now) || o.last(t) {
+		if t.doubted || o.anyLate(t, now) || o.last(t, sum, timed) {
 			open += offersPerNode
 		}
 		if ok && open > fewest {
@@ -224,13 +221,24 @@ func (o *offers[N]) taker(piece int, now time.Time) (best N, ok bool) {
 	return best, ok
 }
 
+// means returns the nodes' means together, and how many nodes have one.
+func (o *offers[N]) means() (sum time.Duration, timed int) {
+	for _, t := range o.nodes {
+		if t.mean > 0 {
+			sum += time.Duration(t.mean)
+			timed++
+		}
+	}
+	return sum, timed
+}
+
 // last tells whether a slow node would have a piece only when all others are at nodes: others take
-// offerWidth of them in the time that they need for one.
-func (o *offers[N]) last(t *taker) bool {
-	if t.mean == 0 || len(o.nodes) < 2 {
+// offerWidth of them in the time that they need for one. sum and timed are those of means.
+func (o *offers[N]) last(t *taker, sum time.Duration, timed int) bool {
+	if t.mean == 0 || timed < 2 {
 		return false
 	}
-	others := (o.sum - time.Duration(t.mean)) / time.Duration(len(o.nodes)-1)
+	others := (sum - time.Duration(t.mean)) / time.Duration(timed-1)
 	if time.Duration(t.mean) < slowTimes*others {
 		return false
 	}
