@@ -37,7 +37,12 @@ type shape struct {
 	bucket              int // KiB
 }
 
-var shapes = []shape{{1, 100, 64 << 10, 1536, 0}, {8, 20, 64 << 10, 1536, 0}, {24, 8, 64 << 10, 896, 0}, {72, 2, 16 << 10, 1280, 0}}
+var shapes = []shape{
+	{nodes: 1, mbit: 100, pieceLength: 64 << 10, pieces: 1536},
+	{nodes: 8, mbit: 20, pieceLength: 64 << 10, pieces: 1536},
+	{nodes: 24, mbit: 8, pieceLength: 64 << 10, pieces: 896},
+	{nodes: 72, mbit: 2, pieceLength: 16 << 10, pieces: 1280},
+}
 
 // result is what one way did in one run.
 type result struct {
