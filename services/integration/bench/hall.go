@@ -58,6 +58,9 @@ func openHall(ctx context.Context, s shape, w way, p *payload, tell func([]strin
 }
 
 func (h *hall) open(ctx context.Context) (err error) {
+	if err := allowCongestion(); err != nil {
+		return err
+	}
 	if h.room, err = room.Open(ctx, room.Options{Dir: h.payload.dir}); err != nil {
 		return err
 	}
@@ -105,6 +108,19 @@ func (h *hall) introduce() error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// allowCongestion lets namespaces use the congestion control: kernels whose own is another restrict it.
+func allowCongestion() error {
+	const file = "/proc/sys/net/ipv4/tcp_allowed_congestion_control"
+	allowed := strings.Fields(firstLine(file))
+	if slices.Contains(allowed, congestion) {
+		return nil
+	}
+	if err := os.WriteFile(file, []byte(strings.Join(append(allowed, congestion), " ")), 0); err != nil {
+		return fmt.Errorf("let namespaces use TCP's congestion control %s: %w", congestion, err)
 	}
 	return nil
 }
