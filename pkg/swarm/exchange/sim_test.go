@@ -181,7 +181,7 @@ func TestSimulatedSwarm(t *testing.T) {
 		}
 	}
 	swarmed{nodes: 8, mbit: 20, length: 64 << 10, pieces: 200, most: 1.2}.judge(t, 1)
-	swarmed{nodes: 24, mbit: 8, length: 64 << 10, pieces: 150, most: 1.45}.judge(t, 1)
+	swarmed{nodes: 24, mbit: 8, length: 64 << 10, pieces: 150, most: 1.5}.judge(t, 1)
 	for seed := range uint64(5) {
 		swarmed{nodes: 5, mbit: 40, length: 64 << 10, pieces: 200, most: 1.35, slow: 10}.judge(t, seed)
 	}

@@ -7,21 +7,21 @@ import (
 	pp "github.com/anacrolix/torrent/peer_protocol"
 )
 
-// Pieces that came are told together, since each message wakes a peer: after half the time that a
-// piece takes, within these bounds, and with whatever else is said to a peer. A piece that few have
-// is told soon: others wait for it. Heads, which only count, hear of what they did not offer after headTimes the time of a
+// Pieces that came are told together, since each message wakes a peer: after one and a half times what a
+// piece takes, within these bounds, and with whatever else is said to a peer. Of a piece that few have a few
+// peers, any, are told soon, so that it spreads: that all are makes nobody quicker, and twice the messages. Heads, which only count, hear of what they did not offer after headTimes the time of a
 // piece: each message to a head is answered by an acknowledgement on the link that all pieces come from, and to 72 nodes
 // these took 4 % of it.
 const (
 	gatherRare  = 20 * time.Millisecond
 	gatherLeast = 50 * time.Millisecond
-	gatherMost  = 500 * time.Millisecond
+	gatherMost  = time.Second
 	gatherHead  = 200 * time.Millisecond
 	// gatherHeadMost is below the time after which a head that hears nothing doubts its nodes.
 	gatherHeadMost = stillLeast * 3 / 4
 	headTimes      = 6
-	// rare is how many peers have a piece that few have.
-	rare = 2
+	// rare is how many peers have a piece that few have, toldSoon how many are told of it soon.
+	rare, toldSoon = 2, 4
 )
 
 // offersTo tells whether a peer is told of pieces by offers alone.
@@ -69,14 +69,14 @@ func (t *Torrent) tell(piece int) {
 		}
 	}
 	if t.holders[piece] <= rare {
-		t.tellLater(0, gatherRare, Node, Foreign)
+		t.tellLater(0, gatherRare, toldSoon, Node, Foreign)
 	}
-	t.tellLater(1, min(max(time.Duration(t.usual)/2, gatherLeast), gatherMost), Node, Foreign)
-	t.tellLater(2, min(t.usual.times(headTimes, gatherHead), gatherHeadMost), Head)
+	t.tellLater(1, min(max(time.Duration(t.usual), gatherLeast), gatherMost), len(t.peers), Node, Foreign)
+	t.tellLater(2, min(t.usual.times(headTimes, gatherHead), gatherHeadMost), len(t.peers), Head)
 }
 
-// tellLater tells peers of some kinds after a time, unless that is planned already.
-func (t *Torrent) tellLater(plan int, after time.Duration, kinds ...Kind) {
+// tellLater tells at most so many peers of some kinds after a time, unless that is planned already.
+func (t *Torrent) tellLater(plan int, after time.Duration, most int, kinds ...Kind) {
 	if t.telling[plan] {
 		return
 	}
@@ -88,7 +88,8 @@ func (t *Torrent) tellLater(plan int, after time.Duration, kinds ...Kind) {
 		defer t.mu.Unlock()
 		t.telling[plan] = false
 		for _, p := range t.peers {
-			if slices.Contains(kinds, p.kind) && p.news() {
+			if most > 0 && slices.Contains(kinds, p.kind) && p.news() {
+				most--
 				p.tellNow = true
 				p.poke()
 			}

@@ -59,10 +59,12 @@ type Torrent struct {
 	chance    *rand.Rand
 }
 
-// tick is how often a torrent with peers looks for what is late; one without looks at times.
+// A torrent with peers looks for what is late every quarter of the time that a piece takes, within these bounds; one
+// without looks at times.
 const (
-	tick     = 100 * time.Millisecond
-	idleTick = 2 * time.Second
+	tickLeast = 100 * time.Millisecond
+	tickMost  = 500 * time.Millisecond
+	idleTick  = 2 * time.Second
 )
 
 // Add makes a host exchange a torrent of which nothing is there and nothing wanted yet.
@@ -137,7 +139,7 @@ func (t *Torrent) look(now time.Time) (dial []netip.AddrPort, next time.Duration
 	if t.closed {
 		return nil, idleTick
 	}
-	if next = tick; len(t.peers) == 0 && len(t.addresses.known) == 0 {
+	if next = min(max(time.Duration(t.usual)/4, tickLeast), tickMost); len(t.peers) == 0 && len(t.addresses.known) == 0 {
 		next = idleTick
 	}
 	for _, p := range t.peers {
