@@ -42,6 +42,7 @@ type segmentState struct {
 	file   *os.File // nil while it is not open
 	used   atomic.Bool
 	left   atomic.Int64 // pieces not done
+	digest digest
 	// damaged says that pieces of the sealed file were found wrong.
 	damaged atomic.Bool
 }
@@ -78,11 +79,6 @@ func (s *store) base(seg int) int64 {
 		return 0
 	}
 	return int64(s.segments[seg].first) * s.pieceLength
-}
-
-// section reads a segment from its file.
-func (s *store) section(seg int, f *os.File) *io.SectionReader {
-	return io.NewSectionReader(f, s.base(seg), s.segments[seg].size)
 }
 
 // open opens a segment for reading, whatever its name is now. The caller closes it.
@@ -236,6 +232,9 @@ func (s *store) keep(piece int, data []byte, count func()) error {
 	}
 	count()
 	s.markDone(piece)
+	if seg := s.find(piece); !s.whole(seg) {
+		s.follow(seg)
+	}
 	return nil
 }
 
@@ -256,7 +255,9 @@ func (s *store) markDone(piece int) {
 // markMissing notes that a piece is not there.
 func (s *store) markMissing(piece int) {
 	if s.done[piece].Swap(false) {
-		s.segs[s.find(piece)].left.Add(1)
+		seg := s.find(piece)
+		s.segs[seg].left.Add(1)
+		s.segs[seg].digest.forget(piece - s.segments[seg].first)
 	}
 }
 
