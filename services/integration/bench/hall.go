@@ -24,6 +24,9 @@ import (
 // congestion is how TCP controls congestion: as in the kernels that distributions ship, whatever this machine prefers.
 const congestion = "cubic"
 
+// oneProcessor has programs in Go count on one processor: many machines share few here.
+const oneProcessor = "GOMAXPROCS=1"
+
 var swarmHead = netip.MustParseAddr("10.30.0.1")
 
 // hall is a head and nodes on links of one rate, with one way to get the payload from it to them.
@@ -244,7 +247,7 @@ func (h *hall) start(s *seat, c call, group *cgroup) (*runner, error) {
 		args = append([]string{"sh", "-c", `read -r go && exec "$@"`, "sh"}, args...)
 	}
 	cmd := s.host.Command(context.Background(), args[0], args[1:]...)
-	cmd.Env, cmd.Dir = append(append(os.Environ(), "HOME="+s.dir), c.env...), s.dir
+	cmd.Env, cmd.Dir = append(append(os.Environ(), "HOME="+s.dir, oneProcessor), c.env...), s.dir
 	cmd.SysProcAttr.Pdeathsig = 0 // it would be killed with the thread that starts it
 	r := &runner{cmd: cmd, ready: make(chan struct{}), full: make(chan struct{}), over: make(chan struct{})}
 	out, w, err := os.Pipe()
