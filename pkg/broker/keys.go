@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/luna-hpc/luna/pkg/bus"
+	"github.com/luna-hpc/luna/pkg/durable"
 )
 
 // KeyFile returns where the seed of a user lies below a directory; the
@@ -73,7 +74,7 @@ func makeKey(file string) (string, error) {
 	if _, err := f.Write(append(seed, '\n')); err != nil {
 		return "", errors.Join(err, f.Close())
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(f.Sync(), f.Close(), durable.Sync(filepath.Dir(file))); err != nil {
 		return "", err
 	}
 	return pair.PublicKey()

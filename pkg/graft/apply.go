@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/luna-hpc/luna/pkg/beneath"
+	"github.com/luna-hpc/luna/pkg/durable"
 	"github.com/luna-hpc/luna/pkg/release"
 )
 
@@ -215,15 +216,7 @@ func keep(place string, acts []act) error {
 	if err := os.Rename(filepath.Join(place, partFile), filepath.Join(place, actsFile)); err != nil {
 		return err
 	}
-	return syncDir(place)
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.Sync(place)
 }
 
 // readActs returns what keep wrote; none when it did not.

@@ -3,7 +3,6 @@ package release
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/luna-hpc/luna/pkg/durable"
 )
 
 // packer is one pack on its way: walk, cut, compress, choose the piece length, pad and store.
@@ -203,11 +204,7 @@ func (p *packer) syncNames() error {
 	if !slices.ContainsFunc(p.parts, func(part *part) bool { return part.draft != nil }) {
 		return nil
 	}
-	dir, err := os.Open(p.PayloadDir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.Sync(p.PayloadDir)
 }
 
 func (p *packer) progress(n int64) {

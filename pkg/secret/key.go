@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"filippo.io/age"
+
+	"github.com/luna-hpc/luna/pkg/durable"
 )
 
 // ErrSealed is returned for what was sealed with another key, under another id, or damaged.
@@ -62,10 +64,10 @@ func writeKey(path string) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), path); !errors.Is(err, fs.ErrExist) {
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return nil
+	return durable.Sync(filepath.Dir(path))
 }
 
 // Digest tells data apart that only who has the key can guess at: the HMAC-SHA256

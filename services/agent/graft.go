@@ -13,6 +13,7 @@ import (
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/luna-hpc/luna/pkg/durable"
 	"github.com/luna-hpc/luna/pkg/graft"
 	"github.com/luna-hpc/luna/services/agent/internal/cmdline"
 )
@@ -128,9 +129,5 @@ func remember(p pushed) error {
 	if err := renameio.WriteFile(releaseFile, append(data, '\n'), 0o644); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(releaseFile))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.Sync(filepath.Dir(releaseFile))
 }

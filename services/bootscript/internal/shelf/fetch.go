@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/luna-hpc/luna/pkg/durable"
 	"github.com/luna-hpc/luna/pkg/projection"
 	imagepackerv1 "github.com/luna-hpc/luna/proto/imagepacker/v1"
 )
@@ -130,25 +131,13 @@ func (s *Shelf) fetch(ctx context.Context, name string) (err error) {
 		_ = os.Remove(part) // the next sweep finds it as well
 		return fmt.Errorf("fetch released file %s: %w", name, err)
 	}
-	if err := syncDir(s.dir); err != nil {
-		return err
+	if err := durable.Sync(s.dir); err != nil {
+		return fmt.Errorf("fetch released file %s: %w", name, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.have[name] = true
 	s.log.Info("released file fetched", "file", name)
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync folder %s: %w", dir, err)
-	}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/luna-hpc/luna/pkg/bus"
+	"github.com/luna-hpc/luna/pkg/durable"
 	"github.com/luna-hpc/luna/pkg/outbox"
 	"github.com/luna-hpc/luna/pkg/release"
 	"github.com/luna-hpc/luna/pkg/subject"
@@ -66,7 +67,10 @@ func (f *Files) Add(write func(w io.Writer) error) (release.Digest, int64, error
 		return "", 0, err
 	}
 	d := release.DigestSum(h)
-	return d, info.Size(), os.Rename(tmp.Name(), f.Path(d))
+	if err := os.Rename(tmp.Name(), f.Path(d)); err != nil {
+		return "", 0, err
+	}
+	return d, info.Size(), durable.Sync(f.dir)
 }
 
 // Upload puts the files that an outbox entry's releases name into the object

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/luna-hpc/luna/pkg/durable"
 	"github.com/luna-hpc/luna/pkg/fault"
 )
 
@@ -66,7 +67,7 @@ func (p placing) place() error {
 		err = os.Chmod(p.from, mode)
 	}
 	if err == nil {
-		err = syncPath(p.from)
+		err = durable.Sync(p.from)
 	}
 	if err == nil {
 		err = os.Link(p.from, p.to)
@@ -75,7 +76,7 @@ func (p placing) place() error {
 		err = p.copy(mode)
 	}
 	if err == nil {
-		err = syncPath(filepath.Dir(p.to))
+		err = durable.Sync(filepath.Dir(p.to))
 	}
 	if err != nil {
 		return fmt.Errorf("restore %s: %w", p.to, err)
@@ -99,13 +100,4 @@ func (p placing) copy(mode os.FileMode) error {
 		return err
 	}
 	return to.CloseAtomicallyReplace()
-}
-
-// syncPath brings a file or a folder to the disk.
-func syncPath(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
