@@ -24,6 +24,14 @@ const (
 	rare, toldSoon = 2, 4
 )
 
+// The times that can be set for peers to be told.
+const (
+	soon     = iota // of rare pieces
+	together        // of what came
+	toHeads
+	plans
+)
+
 // offersTo tells whether a peer is told of pieces by offers alone.
 func (t *Torrent) offersTo(p *peer) bool { return t.offers != nil && p.kind == Node }
 
@@ -69,10 +77,10 @@ func (t *Torrent) tell(piece int) {
 		}
 	}
 	if t.holders[piece] <= rare {
-		t.tellLater(0, gatherRare, toldSoon, Node, Foreign)
+		t.tellLater(soon, gatherRare, toldSoon, Node, Foreign)
 	}
-	t.tellLater(1, min(max(time.Duration(t.usual), gatherLeast), gatherMost), len(t.peers), Node, Foreign)
-	t.tellLater(2, min(t.usual.times(headTimes, gatherHead), gatherHeadMost), len(t.peers), Head)
+	t.tellLater(together, min(max(time.Duration(t.usual), gatherLeast), gatherMost), len(t.peers), Node, Foreign)
+	t.tellLater(toHeads, min(t.usual.times(headTimes, gatherHead), gatherHeadMost), len(t.peers), Head)
 }
 
 // tellLater tells at most so many peers of some kinds after a time, unless that is planned already.

@@ -49,10 +49,10 @@ type Torrent struct {
 	wantable  set      // missing and not in flight
 	holders   []uint16 // peers that have a piece
 	flying    map[int][]*transfer
-	hungry    bool    // more would be asked for if others had it
-	usual     mean    // time from asking for a piece to having it
-	came      []int32 // pieces in the order in which they came, for those who are told of them
-	telling   [3]bool // by plan: a time is set when peers are told
+	hungry    bool        // more would be asked for if others had it
+	usual     mean        // time from asking for a piece to having it
+	came      []int32     // pieces in the order in which they came, for those who are told of them
+	telling   [plans]bool // a time is set when peers are told
 	addresses *addresses
 	offers    *offers[*peer] // nil but in a head
 	imports   *imports       // nil where the network is not known
