@@ -68,6 +68,9 @@ func Stat(at int, base string) (State, error) {
 	if err := unix.Statx(at, base, flags, unix.STATX_BASIC_STATS|unix.STATX_MNT_ID, &st); err != nil {
 		return State{}, err
 	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		st.Nlink = 0 // nobody needs it, and that of a mounted proc(5) is the number of processes
+	}
 	return State{
 		Mode: uint32(st.Mode), UID: st.Uid, GID: st.Gid, Nlink: st.Nlink,
 		Ino: st.Ino, Size: int64(st.Size), Mount: st.Mnt_id,
