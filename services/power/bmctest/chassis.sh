@@ -8,6 +8,10 @@ machine() { [ -s machine ] && kill -0 "$(cat machine)" 2>/dev/null; }
 start() {
 	machine && return
 	setsid sleep 900 </dev/null >/dev/null 2>&1 &
+	for _ in {1..500}; do # until it is what others tell it by
+		[ "$(cat "/proc/$!/comm")" = sleep ] && break
+		sleep 0.01
+	done
 	echo $! >machine
 }
 
