@@ -113,11 +113,17 @@ func (p *peer) heardHave(piece int, now time.Time) {
 	if t.offersTo(p) {
 		t.offer(now)
 	}
-	// What a head tells a node, it tells that one alone.
-	if p.kind == Head && t.host.cfg.Kind == Node && t.wantable.has(piece) && !t.paused && !p.choking {
-		p.alone = time.Time{}
-		p.request(piece, now)
-		return
+	if p.kind == Head && t.host.cfg.Kind == Node {
+		// What a head tells a node, it tells that one alone.
+		if t.wantable.has(piece) && !t.paused && !p.choking {
+			p.alone = time.Time{}
+			p.request(piece, now)
+			return
+		}
+		if t.have.has(piece) { // which it would not know for a while, and wait
+			p.tellNow = true
+			p.poke()
+		}
 	}
 	// Where enough is in flight, no piece that somebody has makes a difference: the next that comes does, or time.
 	if t.hungry && t.wantable.has(piece) {

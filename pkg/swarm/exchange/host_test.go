@@ -186,6 +186,34 @@ func TestNodeTakesFromAStranger(t *testing.T) {
 	k.hear(pp.NotInterested)
 }
 
+// A head that offers a node what it got from another hears so, long before the node would have told it.
+func TestNodeTellsAHeadWhatItHasAlready(t *testing.T) {
+	got := make(chan int, 1)
+	h, tor := runHost(t, Node, 0, got)
+	tor.Crowd(crowdMost)
+	tor.Want(0, 10, true)
+	head := call(t, h, "-LH0200-aaaaaaaaaaaa")
+	head.hear(pp.Unchoke)
+	head.hear(pp.Interested)
+	k := call(t, h, "-XX0000-aaaaaaaaaaaa")
+	k.hear(pp.Unchoke)
+	k.hear(pp.Interested)
+	k.say(pp.Message{Type: pp.Unchoke})
+	k.say(pp.Message{Type: pp.Have, Index: 9})
+	k.give(2, 9)
+	<-got
+	if err := head.SetDeadline(time.Now().Add(untilHeads(0, crowdMost) / 2)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the first one may come before the node has taken the piece in
+		head.say(pp.Message{Type: pp.Have, Index: 9})
+		time.Sleep(100 * time.Millisecond)
+	}
+	if m := head.hear(pp.Have); m.Index != 9 {
+		t.Errorf("the head is told of piece %d", m.Index)
+	}
+}
+
 func TestPieceTakenBackWhileItIsPutIsFetchedAgain(t *testing.T) {
 	got := make(chan int, 2)
 	h, tor := runHostOf(t, &fickle{memory: memory{got}}, Node, 0)

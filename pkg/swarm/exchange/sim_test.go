@@ -107,6 +107,7 @@ func (s swarmed) simulate(t *testing.T, seed uint64) (r result) {
 		}
 		begin := time.Now()
 		for i, list := range acquainted(s.nodes, seed) {
+			nodes[i].Crowd(s.nodes)
 			nodes[i].Want(0, s.pieces, true)
 			nodes[i].AddPeers(list)
 		}
@@ -127,6 +128,7 @@ func (s swarmed) simulate(t *testing.T, seed uint64) (r result) {
 		p.mu.Unlock()
 		cancel()
 		running.Wait()
+		c.running.Wait()
 	})
 	return r
 }

@@ -20,6 +20,9 @@ const (
 	// gatherHeadMost is below the time after which a head that hears nothing doubts its nodes.
 	gatherHeadMost = stillLeast * 3 / 4
 	headTimes      = 6
+	// Of many nodes each tells heads less often, once in gatherCrowd for each of them, so that a head hears no more than
+	// from some; that is often enough for it not to doubt them.
+	gatherCrowd = 20 * time.Millisecond
 	// rare is how many peers have a piece that few have, toldSoon how many are told of it soon.
 	rare, toldSoon = 2, 4
 )
@@ -80,21 +83,27 @@ func (t *Torrent) tell(piece int) {
 		t.tellLater(soon, gatherRare, toldSoon, Node, Foreign)
 	}
 	t.tellLater(together, min(max(time.Duration(t.usual), gatherLeast), gatherMost), len(t.peers), Node, Foreign)
-	t.tellLater(toHeads, min(t.usual.times(headTimes, gatherHead), gatherHeadMost), len(t.peers), Head)
+	// Not all nodes at the same time: what they say is before what acknowledges pieces on the head's way in.
+	spread := 0.5 + t.chance.Float64()
+	t.tellLater(toHeads, time.Duration(spread*float64(untilHeads(t.usual, t.crowd))), len(t.peers), Head)
+}
+
+// untilHeads is how long pieces are gathered before heads are told, where so many nodes lack some.
+func untilHeads(usual mean, crowd int) time.Duration {
+	return max(min(usual.times(headTimes, gatherHead), gatherHeadMost), time.Duration(crowd)*gatherCrowd)
 }
 
 // tellLater tells at most so many peers of some kinds after a time, unless that is planned already.
 func (t *Torrent) tellLater(plan int, after time.Duration, most int, kinds ...Kind) {
-	if t.telling[plan] {
+	if t.telling[plan] != nil {
 		return
 	}
-	t.telling[plan] = true
 	t.work.Add(1)
-	time.AfterFunc(after, func() {
+	t.telling[plan] = time.AfterFunc(after, func() {
 		defer t.work.Done()
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.telling[plan] = false
+		t.telling[plan] = nil
 		for _, p := range t.peers {
 			if most > 0 && slices.Contains(kinds, p.kind) && p.news() {
 				most--
@@ -103,6 +112,15 @@ func (t *Torrent) tellLater(plan int, after time.Duration, most int, kinds ...Ki
 			}
 		}
 	})
+}
+
+// tellNobody ends what was planned; t.mu is held.
+func (t *Torrent) tellNobody() {
+	for _, timer := range t.telling {
+		if timer != nil && timer.Stop() {
+			t.work.Done()
+		}
+	}
 }
 
 // tellHaves queues what a peer was not told of yet; t.mu is held.

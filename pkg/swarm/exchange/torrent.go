@@ -49,10 +49,11 @@ type Torrent struct {
 	wantable  set      // missing and not in flight
 	holders   []uint16 // peers that have a piece
 	flying    map[int][]*transfer
-	hungry    bool        // more would be asked for if others had it
-	usual     mean        // time from asking for a piece to having it
-	came      []int32     // pieces in the order in which they came, for those who are told of them
-	telling   [plans]bool // a time is set when peers are told
+	hungry    bool               // more would be asked for if others had it
+	usual     mean               // time from asking for a piece to having it
+	came      []int32            // pieces in the order in which they came, for those who are told of them
+	telling   [plans]*time.Timer // when peers are told
+	crowd     int                // nodes that lack pieces, in the whole swarm
 	addresses *addresses
 	offers    *offers[*peer] // nil but in a head
 	imports   *imports       // nil where the network is not known
@@ -109,6 +110,7 @@ func (t *Torrent) Drop() {
 	t.cancel()
 	t.mu.Lock()
 	t.closed = true
+	t.tellNobody()
 	for _, p := range t.peers {
 		p.close(errDropped)
 	}
@@ -177,6 +179,16 @@ func (t *Torrent) AddPeers(list []netip.AddrPort) {
 	t.addresses.add(list, time.Now())
 	t.lookNow()
 }
+
+// Crowd tells how many nodes of the whole swarm lack pieces, as a tracker counts them; connected are fewer.
+func (t *Torrent) Crowd(nodes int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.crowd = min(max(nodes, 0), crowdMost)
+}
+
+// crowdMost is the largest swarm that is believed in.
+const crowdMost = 1000
 
 // lookNow makes the torrent look, whenever the next time would be.
 func (t *Torrent) lookNow() {

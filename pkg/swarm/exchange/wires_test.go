@@ -25,10 +25,11 @@ func onWire(data int) int { return data + framing*((data+segment-1)/segment) }
 
 // cloud connects hosts.
 type cloud struct {
-	rate   float64 // of links, bytes a second
-	unsent int     // bytes of a connection that wait to go out before a write waits
-	mu     sync.Mutex
-	ports  map[netip.Addr]*port
+	running sync.WaitGroup // of all ports
+	rate    float64        // of links, bytes a second
+	unsent  int            // bytes of a connection that wait to go out before a write waits
+	mu      sync.Mutex
+	ports   map[netip.Addr]*port
 }
 
 // port is the link of a host. Its mu guards the streams that leave it.
@@ -91,8 +92,8 @@ func (w cable) listen(at netip.AddrPort) (net.Listener, error) {
 	w.c.mu.Lock()
 	w.c.ports[at.Addr()] = p
 	w.c.mu.Unlock()
-	go p.sends()
-	go p.receives()
+	w.c.running.Go(p.sends)
+	w.c.running.Go(p.receives)
 	return p, nil
 }
 
