@@ -7,11 +7,11 @@ import (
 	pp "github.com/anacrolix/torrent/peer_protocol"
 )
 
-// Pieces that came are told together, since each message wakes a peer: after one and a half times what a
-// piece takes, within these bounds, and with whatever else is said to a peer. Of a piece that few have a few
-// peers, any, are told soon, so that it spreads: that all are makes nobody quicker, and twice the messages. Heads, which only count, hear of what they did not offer after headTimes the time of a
-// piece: each message to a head is answered by an acknowledgement on the link that all pieces come from, and to 72 nodes
-// these took 4 % of it.
+// Pieces that came are told together, since each message wakes a peer: after as long as a piece takes, within these
+// bounds, and with whatever else is said to a peer. Of a piece that few have, a few peers, any, are told soon, so that it
+// spreads; to tell all of them makes nobody quicker and takes twice the messages. Heads, which only count, hear of what
+// they did not offer after headTimes the time of a piece: each message to a head is answered by an acknowledgement on the
+// link that all pieces come from, and to 72 nodes these took 4 % of it.
 const (
 	gatherRare  = 20 * time.Millisecond
 	gatherLeast = 50 * time.Millisecond
@@ -20,8 +20,8 @@ const (
 	// gatherHeadMost is below the time after which a head that hears nothing doubts its nodes.
 	gatherHeadMost = stillLeast * 3 / 4
 	headTimes      = 6
-	// Of many nodes each tells heads less often, once in gatherCrowd for each of them, so that a head hears no more than
-	// from some; that is often enough for it not to doubt them.
+	// Of many nodes each tells heads less often, after gatherCrowd for each that there is: so a head hears from all
+	// together no more often than that, which is often enough for it not to doubt them.
 	gatherCrowd = 20 * time.Millisecond
 	// rare is how many peers have a piece that few have, toldSoon how many are told of it soon.
 	rare, toldSoon = 2, 4
@@ -83,7 +83,7 @@ func (t *Torrent) tell(piece int) {
 		t.tellLater(soon, gatherRare, toldSoon, Node, Foreign)
 	}
 	t.tellLater(together, min(max(time.Duration(t.usual), gatherLeast), gatherMost), len(t.peers), Node, Foreign)
-	// Not all nodes at the same time: what they say is before what acknowledges pieces on the head's way in.
+	// Not all nodes at the same time: acknowledgements of pieces wait behind what they say on the head's way in.
 	spread := 0.5 + t.chance.Float64()
 	t.tellLater(toHeads, time.Duration(spread*float64(untilHeads(t.usual, t.crowd))), len(t.peers), Head)
 }
