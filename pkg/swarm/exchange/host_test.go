@@ -122,6 +122,16 @@ func (k *talk) give(requests int, full byte) {
 	}
 }
 
+// stranger is a foreign client that lets a node, which has nothing, ask.
+func stranger(t *testing.T, h *Host) *talk {
+	t.Helper()
+	k := call(t, h, "-XX0000-aaaaaaaaaaaa")
+	k.hear(pp.Unchoke)
+	k.hear(pp.Interested)
+	k.say(pp.Message{Type: pp.Unchoke})
+	return k
+}
+
 // over fails unless the host ends the conversation.
 func (k *talk) over() {
 	k.t.Helper()
@@ -195,10 +205,7 @@ func TestNodeTellsAHeadWhatItHasAlready(t *testing.T) {
 	head := call(t, h, "-LH0200-aaaaaaaaaaaa")
 	head.hear(pp.Unchoke)
 	head.hear(pp.Interested)
-	k := call(t, h, "-XX0000-aaaaaaaaaaaa")
-	k.hear(pp.Unchoke)
-	k.hear(pp.Interested)
-	k.say(pp.Message{Type: pp.Unchoke})
+	k := stranger(t, h)
 	k.say(pp.Message{Type: pp.Have, Index: 9})
 	k.give(2, 9)
 	<-got
@@ -218,10 +225,7 @@ func TestPieceTakenBackWhileItIsPutIsFetchedAgain(t *testing.T) {
 	got := make(chan int, 2)
 	h, tor := runHostOf(t, &fickle{memory: memory{got}}, Node, 0)
 	tor.Want(0, 10, true)
-	k := call(t, h, "-XX0000-aaaaaaaaaaaa")
-	k.hear(pp.Unchoke)
-	k.hear(pp.Interested)
-	k.say(pp.Message{Type: pp.Unchoke})
+	k := stranger(t, h)
 	k.say(pp.Message{Type: pp.Have, Index: 4})
 	k.give(4, 4)
 	for range 2 {
@@ -234,10 +238,7 @@ func TestPieceTakenBackWhileItIsPutIsFetchedAgain(t *testing.T) {
 func TestWhoSendsAWrongPieceIsLeftAlone(t *testing.T) {
 	h, tor := runHost(t, Node, 0, nil)
 	tor.Want(0, 10, true)
-	k := call(t, h, "-XX0000-aaaaaaaaaaaa")
-	k.hear(pp.Unchoke)
-	k.hear(pp.Interested)
-	k.say(pp.Message{Type: pp.Unchoke})
+	k := stranger(t, h)
 	k.say(pp.Message{Type: pp.Have, Index: 4})
 	k.give(2, 0)
 	k.over()
