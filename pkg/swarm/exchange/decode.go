@@ -16,7 +16,6 @@ func (r *reader) decode(m *pp.Message) error {
 	case kind == pp.Have && length == 5, (kind == pp.Request || kind == pp.Cancel) && length == 13:
 		return r.decodeNumbers(m, 4+length)
 	case kind == pp.Piece && length >= 9 && length <= 9+BlockSize:
-		r.rest(4 + length)
 		return r.decodeBlock(m, length-9)
 	}
 	return r.dec.Decode(m)
@@ -63,6 +62,9 @@ func (r *reader) decodeBlock(m *pp.Message, data int) error {
 	m.Type = pp.Piece
 	m.Index = pp.Integer(binary.BigEndian.Uint32(b[5:]))
 	m.Begin = pp.Integer(binary.BigEndian.Uint32(b[9:]))
+	if r.sure != nil {
+		r.sure(int(m.Index), pieceHeader+data-r.dec.R.Buffered())
+	}
 	if _, err = r.dec.R.Discard(pieceHeader); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ func (p *peer) read() error {
 		buffer = headBuffer
 	}
 	r := newReader(p.sock, p.t.shape, buffer)
-	r.sure = p.sock.expect
+	r.sure = func(piece, bytes int) { p.sock.expect(bytes + p.follows(piece)) }
 	for {
 		m, err := r.next()
 		if err != nil {
@@ -27,15 +27,22 @@ func (p *peer) read() error {
 		if err != nil {
 			return err
 		}
-		if tr == nil {
-			continue
-		}
-		if tr.left == 0 {
+		if tr != nil && tr.whole {
 			p.t.keep(tr)
-		} else if p.kind != Foreign {
-			r.rest(tr.left * (pieceHeader + BlockSize))
 		}
 	}
+}
+
+// follows returns the bytes of the messages that come behind the block of a piece that is coming: our own send a piece
+// in one go.
+func (p *peer) follows(piece int) int {
+	p.t.mu.Lock()
+	defer p.t.mu.Unlock()
+	tr := p.open[piece]
+	if tr == nil || p.kind == Foreign {
+		return 0
+	}
+	return (tr.left - 1) * (pieceHeader + BlockSize)
 }
 
 // hear takes in one message. It returns the piece that a block of it has come for.

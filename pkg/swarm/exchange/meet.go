@@ -17,9 +17,15 @@ import (
 func (t *Torrent) meet(c net.Conn, id [20]byte, at netip.AddrPort) (busy bool) {
 	remote, _ := netip.ParseAddrPort(c.RemoteAddr().String())
 	now := time.Now()
-	p := &peer{t: t, conn: c, sock: &thrifty{Conn: c, most: unreadBytes(t.length)}, id: id, kind: kindOf(id), rank: rank(id), addr: remote.Addr().Unmap(), outgoing: at.IsValid(), listens: at,
-		since: now, wake: make(chan struct{}, 1), gone: make(chan struct{}), has: newSet(t.pieces), choking: true,
-		open: map[int]*transfer{}, penalty: aloneFirst, offered: newSet(t.pieces)}
+	conn, err := tune(c, t.length)
+	if err != nil {
+		t.host.cfg.Log.Debug("connection cannot be set up", "peer", remote, "err", err)
+		_ = c.Close()
+		return false
+	}
+	p := &peer{t: t, conn: conn, sock: &thrifty{Conn: conn, most: unreadBytes(t.length)}, id: id, kind: kindOf(id), rank: rank(id),
+		addr: remote.Addr().Unmap(), outgoing: at.IsValid(), listens: at, since: now,
+		wake: make(chan struct{}, 1), gone: make(chan struct{}), has: newSet(t.pieces), choking: true, open: map[int]*transfer{}, penalty: aloneFirst, offered: newSet(t.pieces)}
 	p.heard.Store(now.UnixNano())
 	if busy, err := t.admit(p, now); err != nil {
 		t.host.cfg.Log.Debug("peer is refused", "peer", p.addr, "err", err)
@@ -31,7 +37,7 @@ func (t *Torrent) meet(c net.Conn, id [20]byte, at netip.AddrPort) (busy bool) {
 	defer stop()
 	written := make(chan struct{})
 	go func() { defer close(written); p.write() }()
-	err := p.read()
+	err = p.read()
 	t.mu.Lock()
 	p.close(err)
 	t.remove(p, time.Now())
@@ -65,9 +71,6 @@ func (t *Torrent) admit(p *peer, now time.Time) (busy bool, err error) {
 			p.listens, old.listens = old.listens, netip.AddrPort{}
 		}
 		old.close(errTwice)
-	}
-	if err := tune(p.conn, t.length); err != nil {
-		return false, fmt.Errorf("set up the connection: %w", err)
 	}
 	t.peers[p.id] = p
 	t.nearChanged()

@@ -32,8 +32,9 @@ type shape struct {
 type reader struct {
 	shape
 	dec pp.Decoder
-	// sure is told how many bytes will come for certain; it may be nil.
-	sure func(bytes int)
+	// sure is told of which piece a block begins to come, and how many bytes of its message are not there yet, which is
+	// less than none when more is there; it may be nil.
+	sure func(piece, bytes int)
 }
 
 func newReader(r io.Reader, s shape, buffer int) *reader {
@@ -58,13 +59,6 @@ func (r *reader) next() (m pp.Message, err error) {
 		return m, err
 	}
 	return m, nil
-}
-
-// rest tells that so many bytes are sure to come, some of which may be read already.
-func (r *reader) rest(bytes int) {
-	if r.sure != nil {
-		r.sure(bytes - r.dec.R.Buffered())
-	}
 }
 
 // release gives back the buffer of a piece message.

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	pp "github.com/anacrolix/torrent/peer_protocol"
@@ -109,17 +110,10 @@ func (p *peer) send(l *load) error {
 	if err := p.delay(l); err != nil {
 		return err
 	}
-	for _, k := range l.blocks {
-		at := len(l.buf)
-		l.buf = append(l.buf, make([]byte, pieceHeader+k.length)...)
-		putPieceHeader(l.buf[at:], k)
-		if _, err := p.t.cfg.Pieces.ReadAt(int(k.piece), l.buf[at+pieceHeader:], int64(k.begin)); err != nil {
-			err = fmt.Errorf("piece %d cannot be read: %w", k.piece, err)
-			p.t.host.cfg.Log.Warn("a peer is not served", "peer", p.addr, "err", err)
-			return err
-		}
-		p.t.sent.Add(int64(k.length))
-		p.sent.Add(int64(k.length))
+	if err := p.readBlocks(l); err != nil {
+		err = fmt.Errorf("piece %d cannot be read: %w", l.blocks[0].piece, err)
+		p.t.host.cfg.Log.Warn("a peer is not served", "peer", p.addr, "err", err)
+		return err
 	}
 	if err := p.writeLoad(l); err != nil || len(l.blocks) == 0 {
 		return err
@@ -132,6 +126,37 @@ func (p *peer) send(l *load) error {
 	return nil
 }
 
+// readBlocks appends the messages of a load's blocks to it. Those that lie side by side are read at once.
+func (p *peer) readBlocks(l *load) error {
+	for rest := l.blocks; len(rest) > 0; {
+		n, bytes := sideBySide(rest)
+		at := len(l.buf)
+		l.buf = slices.Grow(l.buf, n*pieceHeader+bytes)[:at+n*pieceHeader+bytes]
+		data := l.buf[at+n*pieceHeader:] // moved down to make room for the headers
+		if _, err := p.t.cfg.Pieces.ReadAt(int(rest[0].piece), data, int64(rest[0].begin)); err != nil {
+			return err
+		}
+		for _, k := range rest[:n] {
+			putPieceHeader(l.buf[at:], k)
+			at += pieceHeader + copy(l.buf[at+pieceHeader:], data[:k.length])
+			data = data[k.length:]
+		}
+		p.t.sent.Add(int64(bytes))
+		p.sent.Add(int64(bytes))
+		rest = rest[n:]
+	}
+	return nil
+}
+
+// sideBySide returns how many of some blocks of a piece, from the first, each begin where the last ends, and their bytes.
+func sideBySide(blocks []block) (n, bytes int) {
+	for end := blocks[0].begin; n < len(blocks) && blocks[n].begin == end; n++ {
+		end += blocks[n].length
+		bytes += int(blocks[n].length)
+	}
+	return n, bytes
+}
+
 // writeLoad writes what was gathered. The end of a turn is written once what comes before it is nearly out: else the
 // kernel takes a whole short piece at once, turns end before anything was sent, and all who ask are served at the
 // same time, each as late as the last.
@@ -140,7 +165,11 @@ func (p *peer) writeLoad(l *load) error {
 	defer p.writing.Store(0)
 	rest := l.buf
 	if n := len(rest) - unsentBytes(p.t.length); l.last && n > 0 {
-		if err := writeApart(p.conn, rest[:n]); err != nil {
+		write := p.conn.Write
+		if d, ok := p.conn.(*direct); ok {
+			write = d.writeApart
+		}
+		if _, err := write(rest[:n]); err != nil {
 			return err
 		}
 		rest = rest[n:]

@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -37,72 +36,35 @@ func (tcp) dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Co
 }
 
 // tune sets what a connection needs to pass on pieces of a length soon: little that waits unsent,
-// where nothing can be taken back, and little that waits unread.
-func tune(conn net.Conn, pieceLength int64) error {
+// where nothing can be taken back, and little that waits unread. It returns the connection as it is to be used.
+func tune(conn net.Conn, pieceLength int64) (net.Conn, error) {
 	c, ok := conn.(*net.TCPConn)
 	if !ok {
-		return nil
+		return conn, nil
 	}
-	// The reader waits for a part of the buffer; the peer must have room to go on meanwhile.
-	if err := c.SetReadBuffer(max(4*unreadBytes(pieceLength), 128<<10)); err != nil {
-		return err
+	if err := c.SetReadBuffer(receiveBytes(pieceLength)); err != nil {
+		return nil, err
 	}
 	err := c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return option(c, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentBytes(pieceLength))
+	d, err := directly(c)
+	if err != nil {
+		return nil, err
+	}
+	return d, d.set(unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentBytes(pieceLength))
 }
 
-// unreadBytes is how much of a piece is waited for before it is read.
-func unreadBytes(pieceLength int64) int { return int(min(max(pieceLength*3/8, 32<<10), 1<<20)) }
+// receiveBytes is how much of pieces may wait to be read.
+func receiveBytes(pieceLength int64) int { return int(min(max(pieceLength*3/2, 128<<10), 4<<20)) }
+
+// unreadBytes is how much of a piece is waited for before it is read: at most half of receiveBytes, since the peer must
+// have room to go on meanwhile.
+func unreadBytes(pieceLength int64) int { return int(min(max(pieceLength*3/8, 64<<10), 1<<20)) }
 
 // unsentBytes is how much waits in the kernel to be sent before a write waits.
 func unsentBytes(pieceLength int64) int { return int(min(max(pieceLength/4, BlockSize/4), 128<<10)) }
-
-// writeApart writes so that the next write waits until little of this is unsent. Without the end of a record
-// (MSG_EOR) the kernel would add the next to the last packet that waits, up to 64 KB, whatever TCP_NOTSENT_LOWAT says.
-func writeApart(conn net.Conn, b []byte) error {
-	c, ok := conn.(*net.TCPConn)
-	if !ok {
-		_, err := conn.Write(b)
-		return err
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = raw.Write(func(fd uintptr) bool {
-		for failed = nil; len(b) > 0 && failed == nil; {
-			var n int
-			if n, failed = unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_EOR|unix.MSG_NOSIGNAL); failed == nil {
-				b = b[n:]
-			} else if failed == unix.EINTR {
-				failed = nil
-			}
-		}
-		return failed != unix.EAGAIN
-	})
-	return errors.Join(err, failed)
-}
-
-// option sets an option of a TCP connection; others have none.
-func option(conn net.Conn, level, name, value int) error {
-	c, ok := conn.(*net.TCPConn)
-	if !ok {
-		return nil
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	if err := raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), level, name, value) }); err != nil {
-		return err
-	}
-	return failed
-}
 
 // thrifty reads from a connection and lets the process sleep until much of what is sure to come is
 // there, not for each packet.
@@ -137,8 +99,7 @@ func (t *thrifty) wait(n int) error {
 	if n >= t.mark && n < 2*t.mark {
 		return nil // not worth a call
 	}
-	t.mark = n
-	return option(t.Conn, unix.SOL_SOCKET, unix.SO_RCVLOWAT, n)
+	return t.setMark(n)
 }
 
 // expect tells that so many bytes will come. The reader calls it.
@@ -156,7 +117,15 @@ func (t *thrifty) relax() {
 	defer t.mu.Unlock()
 	t.slow = true
 	if t.mark > 1 {
-		t.mark = 1
-		_ = option(t.Conn, unix.SOL_SOCKET, unix.SO_RCVLOWAT, 1) // it fails when the connection is closed
+		_ = t.setMark(1) // it fails when the connection is closed
 	}
+}
+
+// setMark sets for how much a read waits; mu is held. Connections that are not TCP's do not wait for more than anything.
+func (t *thrifty) setMark(n int) error {
+	t.mark = n
+	if d, ok := t.Conn.(*direct); ok {
+		return d.set(unix.SOL_SOCKET, unix.SO_RCVLOWAT, n)
+	}
+	return nil
 }
