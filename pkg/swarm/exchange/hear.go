@@ -22,6 +22,9 @@ func (p *peer) read() error {
 		}
 		now := time.Now()
 		p.heard.Store(now.UnixNano())
+		if m.Keepalive {
+			continue
+		}
 		tr, err := p.hear(&m, now)
 		release(&m)
 		if err != nil {

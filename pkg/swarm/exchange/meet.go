@@ -12,9 +12,9 @@ import (
 	pp "github.com/anacrolix/torrent/peer_protocol"
 )
 
-// meet takes in a peer that has shaken hands, and stays with it until the connection ends. It tells
-// whether the address at, if one was dialled, is busy all the same, with another connection.
-func (t *Torrent) meet(c net.Conn, id [20]byte, at netip.AddrPort) (busy bool) {
+// meet takes in a peer that has shaken hands, and stays with it until the connection ends. It tells whether the address
+// at, if one was dialled, was taken care of: by this connection, or by another that goes on.
+func (t *Torrent) meet(c net.Conn, id [20]byte, at netip.AddrPort) (cared bool) {
 	remote, _ := netip.ParseAddrPort(c.RemoteAddr().String())
 	now := time.Now()
 	conn, err := tune(c, t.length)
@@ -27,10 +27,10 @@ func (t *Torrent) meet(c net.Conn, id [20]byte, at netip.AddrPort) (busy bool) {
 		addr: remote.Addr().Unmap(), outgoing: at.IsValid(), listens: at, since: now,
 		wake: make(chan struct{}, 1), gone: make(chan struct{}), has: newSet(t.pieces), choking: true, open: map[int]*transfer{}, penalty: aloneFirst, offered: newSet(t.pieces)}
 	p.heard.Store(now.UnixNano())
-	if busy, err := t.admit(p, now); err != nil {
+	if cared, err := t.admit(p, now); err != nil {
 		t.host.cfg.Log.Debug("peer is refused", "peer", p.addr, "err", err)
 		_ = c.Close()
-		return busy
+		return cared
 	}
 	defer t.work.Done()
 	stop := context.AfterFunc(t.host.ctx, func() { _ = c.Close() })
@@ -43,11 +43,11 @@ func (t *Torrent) meet(c net.Conn, id [20]byte, at netip.AddrPort) (busy bool) {
 	t.remove(p, time.Now())
 	t.mu.Unlock()
 	<-written
-	return false
+	return true
 }
 
-// admit takes a peer in, or says why not.
-func (t *Torrent) admit(p *peer, now time.Time) (busy bool, err error) {
+// admit takes a peer in, or says why not, and whether another connection takes care of its address.
+func (t *Torrent) admit(p *peer, now time.Time) (cared bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
@@ -62,10 +62,10 @@ func (t *Torrent) admit(p *peer, now time.Time) (busy bool, err error) {
 	}
 	if old := t.peers[p.id]; old != nil && !old.closed {
 		if old.outgoing != p.outgoing && t.keeps(old) {
-			if busy = p.outgoing && !old.listens.IsValid(); busy {
+			if !old.listens.IsValid() {
 				old.listens = p.listens
 			}
-			return busy, errTwice
+			return p.outgoing && old.listens == p.listens, errTwice
 		}
 		if !p.listens.IsValid() {
 			p.listens, old.listens = old.listens, netip.AddrPort{}

@@ -42,17 +42,11 @@ func newReader(r io.Reader, s shape, buffer int) *reader {
 	return &reader{shape: s, dec: pp.Decoder{R: bufio.NewReaderSize(r, buffer), Pool: &blocks, MaxLength: pp.Integer(longest)}}
 }
 
-// next returns the next message that says something. What does not fit the torrent is an error.
-// The data of a piece message goes back by release.
+// next returns the next message. What does not fit the torrent is an error. The data of a piece message goes back by
+// release.
 func (r *reader) next() (m pp.Message, err error) {
-	for {
-		m = pp.Message{}
-		if err := r.decode(&m); err != nil {
-			return m, err
-		}
-		if !m.Keepalive {
-			break
-		}
+	if err := r.decode(&m); err != nil || m.Keepalive {
+		return m, err
 	}
 	if err := r.check(&m); err != nil {
 		release(&m)

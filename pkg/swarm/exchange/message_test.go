@@ -32,6 +32,9 @@ func TestReaderTakesWhatFits(t *testing.T) {
 		pp.Message{Type: pp.Extended, ExtendedID: 3, ExtendedPayload: []byte("x")},
 		pp.Message{Type: pp.Bitfield, Bitfield: make([]bool, 10)},
 	)), ten, headBuffer)
+	if m, err := r.next(); err != nil || !m.Keepalive {
+		t.Fatalf("read %+v, %v, want a keep-alive", m, err)
+	}
 	for _, want := range []pp.MessageType{pp.Bitfield, pp.Unchoke, pp.Have, pp.Request, pp.Piece, pp.Extended, pp.Bitfield} {
 		m, err := r.next()
 		if err != nil || m.Type != want {

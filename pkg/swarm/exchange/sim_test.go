@@ -74,23 +74,7 @@ func (s swarmed) simulate(t *testing.T, seed uint64) (r result) {
 		c := newCloud(float64(s.mbit)*1e6/8, unsentBytes(int64(s.length)))
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		start := func(i int, k Kind) (*Torrent, *marks) {
-			m := &marks{have: newSet(s.pieces), when: map[int]time.Time{}, left: s.pieces, done: make(chan time.Time, 1)}
-			h, err := Listen(Config{Kind: k, Listen: netip.AddrPortFrom(addrOf(i), simulated), Log: slog.New(slog.DiscardHandler), wires: cable{c}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			peers := 60
-			if k == Head {
-				peers = 2000
-			}
-			tor, err := h.Add(TorrentConfig{Hash: hash, Count: s.pieces, PieceLength: int64(s.length), Pieces: m, Peers: peers})
-			if err != nil {
-				t.Fatal(err)
-			}
-			running.Go(func() { _ = h.Run(ctx) })
-			return tor, m
-		}
+		start := func(i int, k Kind) (*Torrent, *marks) { return c.start(ctx, t, &running, s, i, k) }
 		head, all := start(0, Head)
 		for i := range s.pieces {
 			all.have.add(i)
@@ -131,6 +115,26 @@ func (s swarmed) simulate(t *testing.T, seed uint64) (r result) {
 		c.running.Wait()
 	})
 	return r
+}
+
+// start runs a host of a simulated swarm that has nothing.
+func (c *cloud) start(ctx context.Context, t *testing.T, running *sync.WaitGroup, s swarmed, i int, k Kind) (*Torrent, *marks) {
+	t.Helper()
+	m := &marks{have: newSet(s.pieces), when: map[int]time.Time{}, left: s.pieces, done: make(chan time.Time, 1)}
+	h, err := Listen(Config{Kind: k, Listen: netip.AddrPortFrom(addrOf(i), simulated), Log: slog.New(slog.DiscardHandler), wires: cable{c}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	peers := 60
+	if k == Head {
+		peers = 2000
+	}
+	tor, err := h.Add(TorrentConfig{Hash: hash, Count: s.pieces, PieceLength: int64(s.length), Pieces: m, Peers: peers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running.Go(func() { _ = h.Run(ctx) })
+	return tor, m
 }
 
 func addrOf(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}) }

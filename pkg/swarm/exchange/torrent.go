@@ -164,7 +164,7 @@ func (t *Torrent) dial(ctx context.Context, at netip.AddrPort) {
 	begin := time.Now()
 	c, id, err := t.host.dial(ctx, t.cfg.Hash, at)
 	if err == nil && t.meet(c, id, at) {
-		return // connected to it all the same
+		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

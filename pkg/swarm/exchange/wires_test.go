@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,6 +29,7 @@ type cloud struct {
 	running sync.WaitGroup // of all ports
 	rate    float64        // of links, bytes a second
 	unsent  int            // bytes of a connection that wait to go out before a write waits
+	dialled atomic.Int64   // connections
 	mu      sync.Mutex
 	ports   map[netip.Addr]*port
 }
@@ -51,11 +53,15 @@ type port struct {
 	ended bool
 }
 
-// parcel is data on its way.
+// parcel is data on its way, or the end of the connection.
 type parcel struct {
 	s    *stream
 	data []byte
+	last bool
 }
+
+// bytes is what a parcel takes on a link.
+func (c parcel) bytes() int { return max(onWire(len(c.data)), framing) }
 
 // stream is one direction of a connection.
 type stream struct {
@@ -64,7 +70,8 @@ type stream struct {
 	buf      []byte
 	onTheWay int
 	queued   bool
-	shut     bool
+	shut     bool // nothing more is written
+	end      bool // who reads is to hear of it
 }
 
 // end is a connection as one host sees it.
@@ -76,7 +83,7 @@ type end struct {
 	mu     sync.Mutex
 	came   *sync.Cond
 	data   [][]byte
-	closed bool // by either
+	closed bool // here, or nothing more comes
 }
 
 func newCloud(rate float64, unsent int) *cloud {
@@ -99,6 +106,7 @@ func (w cable) listen(at netip.AddrPort) (net.Listener, error) {
 
 func (w cable) dial(_ context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
 	w.c.mu.Lock()
+	w.c.dialled.Add(1)
 	a, b := w.c.ports[from], w.c.ports[to.Addr()]
 	w.c.mu.Unlock()
 	if a == nil || b == nil {
@@ -170,8 +178,10 @@ func (p *port) sends() {
 		data := s.buf[:n:n]
 		s.buf = s.buf[n:]
 		s.onTheWay += n
+		c := parcel{s, data, s.end && len(s.buf) == 0}
+		s.end = s.end && !c.last
 		s.queue()
-		bytes := onWire(n) + p.owed
+		bytes := c.bytes() + p.owed
 		p.owed = 0
 		p.sent += int64(bytes)
 		p.use.up.add(bytes)
@@ -179,7 +189,7 @@ func (p *port) sends() {
 		p.work.Broadcast()
 		p.pass(bytes)
 		select {
-		case s.to.down <- parcel{s, data}:
+		case s.to.down <- c:
 		case <-s.to.closed:
 		}
 	}
@@ -187,7 +197,7 @@ func (p *port) sends() {
 
 // queue puts a stream in turn, if it may send something; the port's mu is held.
 func (s *stream) queue() {
-	if !s.queued && len(s.buf) > 0 && s.onTheWay < window {
+	if !s.queued && (len(s.buf) > 0 || s.end) && s.onTheWay < window {
 		s.queued = true
 		s.from.turn = append(s.from.turn, s)
 	}
@@ -203,10 +213,10 @@ func (p *port) receives() {
 			return
 		}
 		p.mu.Lock()
-		p.use.down.add(onWire(len(c.data)))
+		p.use.down.add(c.bytes())
 		p.mu.Unlock()
-		p.pass(onWire(len(c.data)))
-		c.s.peers.deliver(c.data)
+		p.pass(c.bytes())
+		c.s.peers.deliver(c)
 		p.mu.Lock()
 		p.owed += framing * ((len(c.data) + 2*segment - 1) / (2 * segment))
 		p.mu.Unlock()
@@ -218,9 +228,12 @@ func (p *port) receives() {
 	}
 }
 
-func (e *end) deliver(data []byte) {
+func (e *end) deliver(c parcel) {
 	e.mu.Lock()
-	e.data = append(e.data, data)
+	if len(c.data) > 0 {
+		e.data = append(e.data, c.data)
+	}
+	e.closed = e.closed || c.last
 	e.mu.Unlock()
 	e.came.Broadcast()
 }
@@ -262,16 +275,22 @@ func (e *end) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// Close ends a connection. What was written still arrives; what the other writes does not.
 func (e *end) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.came.Broadcast()
 	for _, one := range []*end{e, e.other} {
-		one.mu.Lock()
-		one.closed = true
-		one.mu.Unlock()
-		one.came.Broadcast()
-		one.out.from.mu.Lock()
-		one.out.shut = true
-		one.out.from.mu.Unlock()
-		one.out.from.work.Broadcast()
+		s, p := one.out, one.out.from
+		p.mu.Lock()
+		if one == e && !s.shut {
+			s.end = true
+			s.queue()
+		}
+		s.shut = true
+		p.mu.Unlock()
+		p.work.Broadcast()
 	}
 	return nil
 }
