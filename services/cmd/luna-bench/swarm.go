@@ -19,6 +19,7 @@ func swarm(ctx context.Context, args []string) error {
 	only := flags.String("only", "", "`ways` to measure of luna,anacrolix,libtorrent,aria2,nginx,udpcast; nothing is all")
 	flags.Float64Var(&opt.Share, "share", 1, "which `part` of the usual payload to take, to try it")
 	flags.IntVar(&opt.Bucket, "bucket", 15, "what a link that stood idle may make good, in `KiB`")
+	flags.IntVar(&opt.Queue, "queue", 64, "what waits in front of a link before something is lost, in `KiB`")
 	flags.StringVar(&opt.Kept, "kept", "", "`file` that keeps each run: a comparison that was cut off goes on with it")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -36,6 +37,9 @@ func swarm(ctx context.Context, args []string) error {
 	}
 	if opt.Bucket < 2 {
 		return fmt.Errorf("-bucket is at least 2: a packet has to fit")
+	}
+	if opt.Queue < opt.Bucket {
+		return fmt.Errorf("-queue is at least what -bucket is, %d: both are as bytes that wait", opt.Bucket)
 	}
 	return bench.Swarm(ctx, opt)
 }

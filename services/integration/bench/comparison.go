@@ -42,8 +42,8 @@ func (t *comparison) runs(s shape, way string) int { return len(t.entrant(s, way
 
 // record is a line of the file that keeps what was measured.
 type record struct {
-	Nodes, Mbit, PieceLength, Pieces, Bucket int
-	Way                                      string
+	Nodes, Mbit, PieceLength, Pieces, Bucket, Queue int
+	Way                                             string
 	result
 }
 
@@ -69,7 +69,7 @@ func (t *comparison) recall() error {
 		} else if err != nil {
 			return fmt.Errorf("%s is not what an earlier comparison kept: %w", t.opt.Kept, err)
 		}
-		e := t.entrant(shape{r.Nodes, r.Mbit, r.PieceLength, r.Pieces, r.Bucket}, r.Way)
+		e := t.entrant(shape{r.Nodes, r.Mbit, r.PieceLength, r.Pieces, r.Bucket, r.Queue}, r.Way)
 		e.results = append(e.results, r.result)
 	}
 }
@@ -81,7 +81,7 @@ func (t *comparison) keep(s shape, way string, r result) error {
 	if t.opt.Kept == "" {
 		return nil
 	}
-	line, err := json.Marshal(record{s.nodes, s.mbit, s.pieceLength, s.pieces, s.bucket, way, r})
+	line, err := json.Marshal(record{s.nodes, s.mbit, s.pieceLength, s.pieces, s.bucket, s.queue, way, r})
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (t *comparison) write() error {
 		"nginx sends to each node the nth part of the payload\n\n", machine(t.load))
 	w := pretty.NewWriter()
 	w.SetStyle(pretty.StyleLight)
-	w.AppendHeader(pretty.Row{"nodes, link, bucket, MB", "way", "first", "median", "last", "least – most (runs)", "head sent", "s / GB, node", "MB / node", "% busy", ""})
+	w.AppendHeader(pretty.Row{"nodes, link, bucket, queue, MB", "way", "first", "median", "last", "least – most (runs)", "head sent", "s / GB, node", "MB / node", "% busy", ""})
 	for _, e := range t.rows {
 		if len(e.results) > 0 {
 			w.AppendRow(e.row())
@@ -128,7 +128,7 @@ func (t *comparison) write() error {
 
 // row has the medians of all runs.
 func (e *entrant) row() pretty.Row {
-	row := pretty.Row{fmt.Sprintf("%d, %d Mbit/s, %d KiB, %.0f", e.shape.nodes, e.shape.mbit, e.shape.bucket, float64(e.shape.pieces*e.shape.pieceLength)/1e6), e.way}
+	row := pretty.Row{fmt.Sprintf("%d, %d Mbit/s, %d, %d KiB, %.0f", e.shape.nodes, e.shape.mbit, e.shape.bucket, e.shape.queue, float64(e.shape.pieces*e.shape.pieceLength)/1e6), e.way}
 	of := func(number func(result) float64) float64 { m, _, _ := spread(e.results, number); return m }
 	last, least, most := spread(e.results, func(r result) float64 { return r.Last })
 	busy := of(func(r result) float64 { return r.Busy })

@@ -130,7 +130,7 @@ func (p part) tracker(_ context.Context, data []byte) (func() error, error) {
 }
 
 func (p part) office(hash swarm.InfoHash, head swarm.Head) error {
-	t := swarm.NewTracker(swarm.TrackerConfig{Pace: swarm.Pace{Interval: 3 * time.Second}, Head: head})
+	t := swarm.NewTracker(swarm.TrackerConfig{Head: head})
 	t.SetTorrents([]swarm.InfoHash{hash})
 	mux := http.NewServeMux()
 	mux.Handle("/announce", t)

@@ -23,6 +23,8 @@ type SwarmOptions struct {
 	Share float64
 	// Bucket is what a link that stood idle may make good, in KiB.
 	Bucket int
+	// Queue is what waits in front of a link before something is lost, in KiB.
+	Queue int
 	// Kept is a file that gets a line for each run; what it has already is not measured again, so that one that was cut off
 	// goes on. Nothing is none.
 	Kept string
@@ -34,14 +36,14 @@ type SwarmOptions struct {
 type shape struct {
 	nodes, mbit         int
 	pieceLength, pieces int
-	bucket              int // KiB
+	bucket, queue       int // KiB
 }
 
 var shapes = []shape{
 	{nodes: 1, mbit: 100, pieceLength: 64 << 10, pieces: 1536},
 	{nodes: 8, mbit: 20, pieceLength: 64 << 10, pieces: 1536},
-	{nodes: 24, mbit: 8, pieceLength: 64 << 10, pieces: 896},
-	{nodes: 72, mbit: 2, pieceLength: 16 << 10, pieces: 1280},
+	{nodes: 24, mbit: 4, pieceLength: 32 << 10, pieces: 896},
+	{nodes: 72, mbit: 1, pieceLength: 16 << 10, pieces: 896},
 }
 
 // result is what one way did in one run.
@@ -73,7 +75,7 @@ func Swarm(ctx context.Context, opt SwarmOptions) error {
 			return fmt.Errorf("%d nodes: 1, 8, 24 and 72 are measured", n)
 		}
 		s := shapes[i]
-		s.bucket = opt.Bucket
+		s.bucket, s.queue = opt.Bucket, opt.Queue
 		if opt.Share > 0 {
 			s.pieces = max(int(float64(s.pieces)*opt.Share), 3)
 		}

@@ -21,7 +21,7 @@ func TestEveryWayIsMeasured(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	var out, log bytes.Buffer
-	opt := bench.SwarmOptions{Sizes: []int{8}, Repeats: 1, Share: 0.02, Bucket: 15, Kept: filepath.Join(t.TempDir(), "kept"), Out: &out, Log: &log}
+	opt := bench.SwarmOptions{Sizes: []int{8}, Repeats: 1, Share: 0.02, Bucket: 15, Queue: 64, Kept: filepath.Join(t.TempDir(), "kept"), Out: &out, Log: &log}
 	for range 2 {
 		out.Reset()
 		if err := bench.Swarm(ctx, opt); err != nil {

@@ -70,14 +70,17 @@ func (h *Host) Know(addr netip.Addr, mac net.HardwareAddr) error {
 	return nil
 }
 
-// Shape makes the host's link as slow as a rate, in both directions, by tbf(8): what stood idle it makes good until its
-// bucket is full. Both are as tc(8) has them.
-func (h *Host) Shape(ctx context.Context, rate, bucket string) error {
+// Link is how slow a link is, by tbf(8): what stood idle it makes good until its bucket is full, and what finds its queue
+// full is lost. All are as tc(8) has them.
+type Link struct{ Rate, Bucket, Queue string }
+
+// Shape makes the host's link as slow as that, in both directions.
+func (h *Host) Shape(ctx context.Context, l Link) error {
 	for _, end := range []struct {
 		at   *Namespace
 		link string
 	}{{h.Namespace, "eth0"}, {h.room.Namespace, h.port}} {
-		args := []string{"qdisc", "add", "dev", end.link, "root", "tbf", "rate", rate, "burst", bucket, "limit", "150kb"}
+		args := []string{"qdisc", "add", "dev", end.link, "root", "tbf", "rate", l.Rate, "burst", l.Bucket, "limit", l.Queue}
 		if _, err := Output(end.at.Command(ctx, "tc", args...)); err != nil {
 			return fmt.Errorf("shape link: %w", err)
 		}
