@@ -9,6 +9,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/luna-hpc/luna/pkg/bus"
 )
 
 const (
@@ -48,7 +50,7 @@ func (r *reader) read(ctx context.Context, c jetstream.Consumer, connected <-cha
 	}()
 	r.consumer, r.next = c, 1
 	if c.CachedInfo().NumPending == 0 {
-		if err := r.caughtUp(); err != nil {
+		if err := r.caughtUp(ctx); err != nil {
 			return err
 		}
 	}
@@ -67,7 +69,7 @@ func (r *reader) read(ctx context.Context, c jetstream.Consumer, connected <-cha
 		case err != nil:
 			return err
 		default:
-			if err := r.take(msg); err != nil {
+			if err := r.take(ctx, msg); err != nil {
 				return err
 			}
 		}
@@ -85,7 +87,7 @@ func (r *reader) nextMessage(ctx context.Context, it jetstream.MessagesContext) 
 }
 
 // take sorts one message into its batch and applies what is complete.
-func (r *reader) take(msg jetstream.Msg) error {
+func (r *reader) take(ctx context.Context, msg jetstream.Msg) error {
 	md, err := msg.Metadata()
 	if err != nil {
 		return fmt.Errorf("message without metadata: %w", err)
@@ -98,7 +100,7 @@ func (r *reader) take(msg jetstream.Msg) error {
 	r.sort(ev, msg.Headers())
 	if r.rebuild {
 		if md.NumPending == 0 && len(r.open) == 0 {
-			return r.caughtUp()
+			return r.caughtUp(ctx)
 		}
 		return nil
 	}
@@ -166,16 +168,39 @@ func (r *reader) closeTrimmed(ctx context.Context) error {
 		return nil // more is on its way
 	}
 	r.endBatch()
-	return r.caughtUp()
+	return r.caughtUp(ctx)
 }
 
-// caughtUp applies all that was read and marks the fold as following.
-func (r *reader) caughtUp() error {
+// errBehind says that a stream is delivered by a server that has less of it than its leader.
+var errBehind = errors.New("the server that delivers the stream has not all of it yet")
+
+// caughtUp applies all that was read and marks the fold as following. A rebuild passes for as new as the stream was when
+// it began, since what stood at its end may be deleted; not where the consumer's server just has not got it yet.
+func (r *reader) caughtUp(ctx context.Context) error {
+	if r.rebuild && r.delivered() < r.cur.Seq {
+		ctx, cancel := context.WithTimeout(ctx, heartbeat)
+		defer cancel()
+		more, err := bus.Beyond(ctx, r.state.conn, r.fold.Stream, r.delivered())
+		if err != nil {
+			return err
+		}
+		if more {
+			return errBehind
+		}
+	}
 	if err := r.flush(); err != nil {
 		return err
 	}
 	r.markLive()
 	return nil
+}
+
+// delivered is the sequence of the last event that was read and not applied yet; 0 is none.
+func (r *reader) delivered() (seq uint64) {
+	for _, ev := range r.ready {
+		seq = max(seq, ev.Seq)
+	}
+	return seq
 }
 
 func (r *reader) markLive() {
