@@ -181,7 +181,7 @@ var simulation = flag.String("simulate", "", "simulate swarms of these numbers o
 func TestSimulatedSwarm(t *testing.T) {
 	wanted := numbers(t, *simulation)
 	for _, s := range []swarmed{{1, 100, 64 << 10, 1536, 1.05, 0}, {8, 20, 64 << 10, 1536, 1.10, 0}, {24, 4, 32 << 10, 896, 1.15, 0},
-		{72, 1, 16 << 10, 896, 1.20, 0}, {200, 1, 16 << 10, 896, 1.25, 0}, {500, 1, 16 << 10, 896, 1.30, 0}, {1000, 1, 16 << 10, 896, 1.35, 0}} {
+		{72, 1, 16 << 10, 896, 1.20, 0}, {72, 3, 16 << 10, 1280, 1.20, 0}, {200, 3, 16 << 10, 1280, 1.25, 0}, {500, 3, 16 << 10, 1280, 1.30, 0}, {1000, 3, 16 << 10, 1280, 1.35, 0}} {
 		if slices.Contains(wanted, s.nodes) {
 			s.repeat(t)
 		}
