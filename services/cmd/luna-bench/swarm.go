@@ -39,7 +39,7 @@ func swarm(ctx context.Context, args []string) error {
 		return fmt.Errorf("-bucket is at least 2: a packet has to fit")
 	}
 	if opt.Queue < opt.Bucket {
-		return fmt.Errorf("-queue is at least what -bucket is, %d: both are as bytes that wait", opt.Bucket)
+		return fmt.Errorf("-queue is at least what -bucket is, %d: a link sends that much at once", opt.Bucket)
 	}
 	return bench.Swarm(ctx, opt)
 }
