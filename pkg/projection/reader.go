@@ -177,10 +177,10 @@ var errBehind = errors.New("the server that delivers the stream has not all of i
 // caughtUp applies all that was read and marks the fold as following. A rebuild passes for as new as the stream was when
 // it began, since what stood at its end may be deleted; not where the consumer's server just has not got it yet.
 func (r *reader) caughtUp(ctx context.Context) error {
-	if r.rebuild && r.delivered() < r.cur.Seq {
+	if last := r.delivered(); r.rebuild && last < r.cur.Seq {
 		ctx, cancel := context.WithTimeout(ctx, heartbeat)
 		defer cancel()
-		more, err := bus.Beyond(ctx, r.state.conn, r.fold.Stream, r.delivered())
+		more, err := bus.Beyond(ctx, r.state.conn, r.fold.Stream, last)
 		if err != nil {
 			return err
 		}
