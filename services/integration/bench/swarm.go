@@ -13,7 +13,7 @@ import (
 
 // SwarmOptions say how to compare ways to get a payload to many nodes.
 type SwarmOptions struct {
-	// Sizes are the numbers of nodes: 1, 8, 24 and 72 have a link rate and a size that keep two processors under 70 % busy.
+	// Sizes are the numbers of nodes: 1, 8, 24 and 72 have a link rate and a size with which ours keeps two processors under 70 % busy.
 	Sizes []int
 	// Repeats is how often each way is measured; they take turns.
 	Repeats int
