@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"net/url"
@@ -64,7 +65,8 @@ func (a *announcer) run(ctx context.Context) error {
 			wait, retry = retry, min(2*retry, announceRetryMax)
 		}
 		select {
-		case <-time.After(wait):
+		// Those who came together do not all announce together again.
+		case <-time.After(wait + rand.N(wait/5+1)):
 		case <-complete:
 			complete = nil
 			if event == tracker.None {

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Pace is how often peers announce, and how many others they are told of.
+// Pace is how often peers announce, and how many others they are told of. Interval is that of a torrent of up to
+// unhurried peers; of more each announces less often, up to mostIntervals of it, for all answers leave on a head's link.
 type Pace struct {
 	Interval, MinInterval time.Duration
 	MaxPeers              int
@@ -55,6 +56,9 @@ const (
 	maxPeers     = 500      // in one answer
 	expireAfter  = 5        // half intervals without an announce
 	fallbackPace = 10 * time.Second
+	// So many peers announce once an interval; more of them share what these would take, up to so many intervals.
+	unhurried     = 24
+	mostIntervals = 6
 )
 
 // NewTracker returns a tracker without torrents.
@@ -83,6 +87,12 @@ func (t *Tracker) SetPace(p Pace) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.pace = p
+}
+
+// interval is when a peer of a torrent is to announce again. Those who come tell others of themselves by dialling them, so
+// that nobody is found later for it.
+func (t *Tracker) interval(m *members) time.Duration {
+	return t.pace.Interval * time.Duration(min(max(len(m.peers), unhurried), unhurried*mostIntervals)) / unhurried
 }
 
 // SetHead changes the seeder that is always named.
@@ -204,7 +214,7 @@ func (t *Tracker) announce(q announceQuery, from, local netip.Addr) (announceRep
 	now := t.now()
 	m.expire(now)
 	p := peer{addr: netip.AddrPortFrom(from, q.port), id: q.peerID, complete: q.left == 0,
-		expires: now.Add(t.pace.Interval * expireAfter / 2)}
+		expires: now.Add(t.interval(m) * expireAfter / 2)}
 	if q.event == stopped {
 		m.remove(p.addr)
 		return t.reply(m, q, nil), nil

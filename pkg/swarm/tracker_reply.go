@@ -30,7 +30,7 @@ type peerDictionary struct {
 // reply puts the list into the form that was asked for. The head's seeder counts as complete.
 func (t *Tracker) reply(m *members, q announceQuery, list []peer) announceReply {
 	r := announceReply{Complete: m.complete, Incomplete: len(m.peers) - m.complete,
-		Interval: seconds(t.pace.Interval), MinInterval: seconds(t.pace.MinInterval)}
+		Interval: seconds(t.interval(m)), MinInterval: seconds(t.pace.MinInterval)}
 	if t.head.Port != 0 {
 		r.Complete++
 	}

@@ -192,6 +192,35 @@ func TestAnnounceNumwantAndPace(t *testing.T) {
 	}
 }
 
+func TestManyPeersAnnounceLessOften(t *testing.T) {
+	d := newDesk(t)
+	crowd := func(n int) map[string]any {
+		var got map[string]any
+		for i := range n {
+			got = d.ask(t, fmt.Sprintf("10.0.%d.%d:40001", 1+i/200, i%200), announce(7001, "numwant=0"))
+		}
+		return got
+	}
+	for n, want := range map[int]int{24: 10, 48: 20, 72: 30, 300: 60} {
+		d.SetTorrents(nil)
+		d.SetTorrents([]swarm.InfoHash{known})
+		if got := crowd(n)["interval"]; got != want {
+			t.Errorf("%d peers announce every %v s, not every %d", n, got, want)
+		}
+	}
+	// They are remembered for as long as they may be silent, and a half.
+	d.SetTorrents(nil)
+	d.SetTorrents([]swarm.InfoHash{known})
+	crowd(300)
+	crowd(300)
+	for _, step := range []struct{ after, left int }{{149, 300}, {151, 0}} {
+		d.now = time.Unix(1e9+int64(step.after), 0)
+		if got := d.Swarms()[0].Incomplete; got != step.left {
+			t.Errorf("%d peers after %d s, not %d", got, step.after, step.left)
+		}
+	}
+}
+
 func TestAnnounceSeedsAreNotToldOfSeeds(t *testing.T) {
 	d := newDesk(t)
 	d.ask(t, "10.0.0.1:40001", announce(7001, "left=0")) // the first left counts
