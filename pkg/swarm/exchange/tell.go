@@ -15,7 +15,7 @@ import (
 const (
 	gatherRare  = 20 * time.Millisecond
 	gatherLeast = 50 * time.Millisecond
-	gatherMost  = time.Second
+	gatherMost  = 3 * time.Second
 	gatherHead  = 200 * time.Millisecond
 	// gatherHeadMost is below the time after which a head that hears nothing doubts its nodes.
 	gatherHeadMost = stillLeast * 3 / 4
