@@ -95,8 +95,11 @@ func (n need) right() Right {
 		r.Publish = append(r.Publish, writing(b)...)
 	}
 	if n.user == "inventory" {
-		// It lists and takes away secrets; it reads none.
-		r.Publish = append(r.Publish, "$JS.API.STREAM.PURGE."+subject.Inventory, "$JS.API.STREAM.INFO."+subject.Secrets, "$JS.API.STREAM.PURGE."+subject.Secrets)
+		// It lists and takes away secrets, and takes away the hardware of nodes that are gone; it reads neither.
+		r.Publish = append(r.Publish, "$JS.API.STREAM.PURGE."+subject.Inventory)
+		for _, s := range []string{subject.Secrets, subject.Hardware} {
+			r.Publish = append(r.Publish, "$JS.API.STREAM.INFO."+s, "$JS.API.STREAM.PURGE."+s)
+		}
 	}
 	return r
 }

@@ -114,7 +114,8 @@ func (u *Upkeep) records(ctx context.Context, stream jetstream.Stream) error {
 	return nil
 }
 
-// deletions purges subjects of the inventory whose object was deleted long ago.
+// deletions purges subjects of the inventory whose object was deleted long ago, and what deleted nodes told of their
+// hardware.
 func (u *Upkeep) deletions(ctx context.Context, stream jetstream.Stream) error {
 	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, HeadersOnly: true, FilterSubject: ">",
@@ -151,10 +152,27 @@ func (u *Upkeep) deletion(ctx context.Context, stream jetstream.Stream, msg jets
 	if msg.Headers().Get(msgSize) != "0" || u.now().Sub(md.Timestamp) < mourned {
 		return nil
 	}
+	if noun, id, _ := subject.ParseObject(msg.Subject()); noun == "node" {
+		if err := u.hardware(ctx, id); err != nil {
+			return err // the deletion stays, so that the next round tries again
+		}
+	}
 	// Up to the deletion only: an address may have come to rest again since.
 	err = stream.Purge(ctx, jetstream.WithPurgeSubject(msg.Subject()), jetstream.WithPurgeSequence(md.Sequence.Stream+1))
 	if err != nil {
 		return fmt.Errorf("purge an old deletion: %w", err)
+	}
+	return nil
+}
+
+// hardware purges what a node told of its hardware.
+func (u *Upkeep) hardware(ctx context.Context, node string) error {
+	stream, err := u.conn.JS.Stream(ctx, subject.Hardware)
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject(subject.HardwareOf(node)))
+	}
+	if err != nil {
+		return fmt.Errorf("purge the hardware of a node that is gone: %w", err)
 	}
 	return nil
 }

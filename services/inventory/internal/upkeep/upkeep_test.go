@@ -156,15 +156,22 @@ func TestOldDeletionsGo(t *testing.T) {
 	h.publish(subject.Object("node", "BACK"), "")
 	h.publish(subject.Object("node", "BACK"), "{}")
 	h.publish(subject.Object("node", "HERE"), "{}")
+	for _, node := range []string{"GONE", "GONE", "HERE"} {
+		h.publish(subject.HardwareOf(node), "{}")
+	}
+	hardware := []string{subject.HardwareOf("GONE"), subject.HardwareOf("HERE")}
 	all := []string{subject.Object("node", "BACK"), subject.Object("node", "GONE"), subject.Object("node", "HERE")}
 	for _, c := range []struct {
-		after time.Duration
-		want  []string
-	}{{0, all}, {89 * 24 * time.Hour, all}, {91 * 24 * time.Hour, []string{all[0], all[2]}}} {
+		after          time.Duration
+		want, hardware []string
+	}{{0, all, hardware}, {89 * 24 * time.Hour, all, hardware}, {91 * 24 * time.Hour, []string{all[0], all[2]}, hardware[1:]}} {
 		h.now = time.Now().Add(c.after)
 		h.round()
 		if got := h.subjects(subject.Inventory, ">"); !slices.Equal(got, c.want) {
 			t.Errorf("after %s: %q", c.after, got)
+		}
+		if got := h.subjects(subject.Hardware, ">"); !slices.Equal(got, c.hardware) {
+			t.Errorf("after %s the hardware of %q is kept", c.after, got)
 		}
 	}
 }
