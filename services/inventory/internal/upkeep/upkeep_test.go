@@ -176,6 +176,24 @@ func TestOldDeletionsGo(t *testing.T) {
 	}
 }
 
+// TestDeletionsGoWithItsOwnRights tidies up with no more rights than the inventory has on a head.
+func TestDeletionsGoWithItsOwnRights(t *testing.T) {
+	srv := natstest.StartDeployed(t)
+	h := &house{T: t, conn: srv.Connect(t, "inventory"), now: time.Now().Add(91 * 24 * time.Hour)}
+	h.state = h.follow("state.db")
+	h.tidy = upkeep.New(h.conn, h.state, quiet(), func() time.Time { return h.now })
+	node := &house{T: t, conn: srv.Connect(t, "bootscript")}
+	node.publish(subject.HardwareOf("GONE"), "{}")
+	h.publish(subject.Object("node", "GONE"), "{}")
+	h.publish(subject.Object("node", "GONE"), "")
+	h.round()
+	for _, stream := range []string{subject.Inventory, subject.Hardware} {
+		if got := h.subjects(stream, ">"); len(got) != 0 {
+			t.Errorf("%s keeps %q", stream, got)
+		}
+	}
+}
+
 func TestSecretsThatNothingNamesGo(t *testing.T) {
 	h := newHouse(t)
 	unnamed := change.NewID()
