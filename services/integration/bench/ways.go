@@ -124,7 +124,7 @@ func (h *hall) nginxHead() []call {
 	conf := fmt.Sprintf(`daemon off; user root; worker_processes auto; pid %[1]s/pid; error_log stderr notice;
 events { }
 http {
-	access_log off; sendfile on; send_timeout 1h; client_body_temp_path %[1]s/body;
+	access_log off; sendfile on; send_timeout 1h; keepalive_timeout 1h; client_body_temp_path %[1]s/body;
 	proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi; uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
 	server { listen %[2]s:7050; root %[3]s; }
 }
