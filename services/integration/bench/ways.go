@@ -136,8 +136,10 @@ http {
 	return []call{{args: []string{"nginx", "-p", h.head.dir, "-e", "stderr", "-c", file}, ready: "start worker process"}}
 }
 
+// nginxNode tries again: the kernel gives up a connection of which all first packets find the head's queue full, and
+// says so to nobody until a keep-alive asks.
 func (h *hall) nginxNode(n *seat) call {
-	return call{args: []string{"curl", "-sS", "-f", "-o", filepath.Join(n.dir, "whole"), fmt.Sprintf("http://%s:7050/whole", swarmHead)}}
+	return call{args: []string{"curl", "-sS", "-f", "--keepalive-time", "5", "--retry", "9", "--retry-all-errors", "--retry-delay", "1", "-o", filepath.Join(n.dir, "whole"), fmt.Sprintf("http://%s:7050/whole", swarmHead)}}
 }
 
 // failing is the call of a program whose preparation failed; its error says why.
