@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Pace is how often peers announce, and how many others they are told of. Interval is that of a torrent of up to
-// unhurried peers; of more each announces less often, up to mostIntervals of it, for all answers leave on a head's link.
+// Pace is how often peers announce, and how many others they are told of. Interval is that of a torrent of up to 24
+// peers; of more each announces less often, down to once in six intervals: all answers leave on a head's link.
 type Pace struct {
 	Interval, MinInterval time.Duration
 	MaxPeers              int

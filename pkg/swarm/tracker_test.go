@@ -208,7 +208,7 @@ func TestManyPeersAnnounceLessOften(t *testing.T) {
 			t.Errorf("%d peers announce every %v s, not every %d", n, got, want)
 		}
 	}
-	// They are remembered for as long as they may be silent, and a half.
+	// They are remembered for two and a half times as long as they may be silent.
 	d.SetTorrents(nil)
 	d.SetTorrents([]swarm.InfoHash{known})
 	crowd(300)
