@@ -17,6 +17,7 @@ func swarm(ctx context.Context, args []string) error {
 	sizes := flags.String("nodes", "1,8,24,72", "`numbers` of nodes with commas, of these")
 	flags.IntVar(&opt.Repeats, "repeats", 5, "how `often` each way is measured")
 	only := flags.String("only", "", "`ways` to measure of luna,anacrolix,libtorrent,aria2,nginx,udpcast; nothing is all")
+	flags.Float64Var(&opt.Mbit, "mbit", 0, "`rate` of each link in Mbit/s; 0 is the usual one of each number of nodes")
 	flags.Float64Var(&opt.Share, "share", 1, "which `part` of the usual payload to take, to try it")
 	flags.IntVar(&opt.Bucket, "bucket", 15, "what a link that stood idle may make good, in `KiB`")
 	flags.IntVar(&opt.Queue, "queue", 64, "what waits in front of a link before something is lost, in `KiB`")
@@ -34,6 +35,9 @@ func swarm(ctx context.Context, args []string) error {
 	}
 	if opt.Repeats < 1 || opt.Share <= 0 || opt.Share > 1 {
 		return fmt.Errorf("-repeats is at least 1, -share above 0 and at most 1")
+	}
+	if opt.Mbit != 0 && opt.Mbit < 0.1 {
+		return fmt.Errorf("-mbit is at least 0.1, or 0 for the usual rate")
 	}
 	if opt.Bucket < 2 {
 		return fmt.Errorf("-bucket is at least 2: a packet has to fit")

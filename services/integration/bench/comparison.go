@@ -42,8 +42,10 @@ func (t *comparison) runs(s shape, way string) int { return len(t.entrant(s, way
 
 // record is a line of the file that keeps what was measured.
 type record struct {
-	Nodes, Mbit, PieceLength, Pieces, Bucket, Queue int
-	Way                                             string
+	Nodes                              int
+	Mbit                               float64
+	PieceLength, Pieces, Bucket, Queue int
+	Way                                string
 	result
 }
 
@@ -128,7 +130,7 @@ func (t *comparison) write() error {
 
 // row has the medians of all runs.
 func (e *entrant) row() pretty.Row {
-	row := pretty.Row{fmt.Sprintf("%d, %d Mbit/s, %d, %d KiB, %.0f", e.shape.nodes, e.shape.mbit, e.shape.bucket, e.shape.queue, float64(e.shape.pieces*e.shape.pieceLength)/1e6), e.way}
+	row := pretty.Row{fmt.Sprintf("%d, %g Mbit/s, %d, %d KiB, %.0f", e.shape.nodes, e.shape.mbit, e.shape.bucket, e.shape.queue, float64(e.shape.pieces*e.shape.pieceLength)/1e6), e.way}
 	of := func(number func(result) float64) float64 { m, _, _ := spread(e.results, number); return m }
 	last, least, most := spread(e.results, func(r result) float64 { return r.Last })
 	busy := of(func(r result) float64 { return r.Busy })

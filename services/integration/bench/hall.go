@@ -145,7 +145,7 @@ func (h *hall) seat(ctx context.Context, i int) (*seat, error) {
 	if _, err := room.Output(s.host.Command(ctx, "sysctl", "-qw", "net.ipv4.tcp_congestion_control="+congestion)); err != nil {
 		return nil, err
 	}
-	return s, s.host.Shape(ctx, room.Link{Rate: fmt.Sprintf("%dmbit", h.shape.mbit), Bucket: fmt.Sprintf("%dkb", h.shape.bucket), Queue: fmt.Sprintf("%dkb", h.shape.queue)})
+	return s, s.host.Shape(ctx, room.Link{Rate: fmt.Sprintf("%.0fkbit", h.shape.mbit*1000), Bucket: fmt.Sprintf("%dkb", h.shape.bucket), Queue: fmt.Sprintf("%dkb", h.shape.queue)})
 }
 
 // serve starts a program of the head and waits until it says that it is ready, if it does.

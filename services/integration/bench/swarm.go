@@ -19,6 +19,8 @@ type SwarmOptions struct {
 	Repeats int
 	// Only names ways; nothing is all.
 	Only []string
+	// Mbit is the rate of each link in Mbit/s; 0 is the usual one of each number of nodes.
+	Mbit float64
 	// Share is which part of the usual size the payload has; 0 is all of it.
 	Share float64
 	// Bucket is what a link that stood idle may make good, in KiB.
@@ -34,7 +36,8 @@ type SwarmOptions struct {
 
 // shape is the link and the payload of a number of nodes.
 type shape struct {
-	nodes, mbit         int
+	nodes               int
+	mbit                float64
 	pieceLength, pieces int
 	bucket, queue       int // KiB
 }
@@ -76,6 +79,9 @@ func Swarm(ctx context.Context, opt SwarmOptions) error {
 		}
 		s := shapes[i]
 		s.bucket, s.queue = opt.Bucket, opt.Queue
+		if opt.Mbit > 0 {
+			s.mbit = opt.Mbit
+		}
 		if opt.Share > 0 {
 			s.pieces = max(int(float64(s.pieces)*opt.Share), 3)
 		}
@@ -144,5 +150,5 @@ func (t *comparison) measure(ctx context.Context, s shape, w way) (r result, err
 
 // bound is how long a link needs for the payload alone.
 func (s shape) bound() time.Duration {
-	return time.Duration(float64(s.pieceLength*s.pieces*8) / float64(s.mbit) * float64(time.Microsecond))
+	return time.Duration(float64(s.pieceLength*s.pieces*8) / s.mbit * float64(time.Microsecond))
 }

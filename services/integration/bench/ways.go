@@ -102,17 +102,19 @@ func (h *hall) libtorrentNode(n *seat) call { return h.libtorrent(n, n.dir) }
 
 // aria is a call of aria2, which tells of a whole payload only by a hook while it seeds on.
 func (h *hall) aria(dir string, more ...string) call {
-	hook := filepath.Join(h.payload.dir, "hook")
-	if err := os.WriteFile(hook, []byte("#!/bin/sh\necho "+complete+"\n"), 0o755); err != nil {
-		return failing(err)
-	}
 	args := []string{"aria2c", "--no-conf", "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false", "--disable-ipv6=true",
 		"--seed-ratio=0.0", "--file-allocation=none", "--summary-interval=0", "--console-log-level=notice", "--show-console-readout=false",
-		"--listen-port=" + strconv.Itoa(peerPort), "--dir=" + dir, "--on-bt-download-complete=" + hook}
+		"--listen-port=" + strconv.Itoa(peerPort), "--dir=" + dir, "--on-bt-download-complete=" + h.ariaHook()}
 	return call{args: append(append(args, more...), h.payload.torrentFile()), done: complete}
 }
 
+// ariaHook is a program that all call; it is written before any of them runs.
+func (h *hall) ariaHook() string { return filepath.Join(h.payload.dir, "hook") }
+
 func (h *hall) ariaHead() []call {
+	if err := os.WriteFile(h.ariaHook(), []byte("#!/bin/sh\necho "+complete+"\n"), 0o755); err != nil {
+		return []call{failing(err)}
+	}
 	c := h.aria(h.payload.dir, "--check-integrity=true")
 	c.ready = "Verification finished successfully"
 	return []call{h.trackerCall(), c}
@@ -150,7 +152,7 @@ func failing(err error) call {
 // udpHead sends a little under the rate of the link: what a switch drops is sent again.
 func (h *hall) udpHead() []call {
 	return []call{{args: []string{"udp-sender", "--interface", "eth0", "--file", filepath.Join(h.payload.dir, "whole"), "--nokbd", "--full-duplex",
-		"--min-receivers", strconv.Itoa(h.shape.nodes), "--max-bitrate", fmt.Sprintf("%dk", h.shape.mbit*950)}, atBegin: true}}
+		"--min-receivers", strconv.Itoa(h.shape.nodes), "--max-bitrate", fmt.Sprintf("%.0fk", h.shape.mbit*950)}, atBegin: true}}
 }
 
 func (h *hall) udpNode(n *seat) call {
