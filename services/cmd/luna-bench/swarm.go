@@ -36,8 +36,8 @@ func swarm(ctx context.Context, args []string) error {
 	if opt.Repeats < 1 || opt.Share <= 0 || opt.Share > 1 {
 		return fmt.Errorf("-repeats is at least 1, -share above 0 and at most 1")
 	}
-	if opt.Mbit != 0 && opt.Mbit < 0.1 {
-		return fmt.Errorf("-mbit is at least 0.1, or 0 for the usual rate")
+	if opt.Mbit != 0 && !(opt.Mbit >= 0.1 && opt.Mbit <= 10000) { // not a number is neither
+		return fmt.Errorf("-mbit is 0.1 to 10000, or 0 for the usual rate")
 	}
 	if opt.Bucket < 2 {
 		return fmt.Errorf("-bucket is at least 2: a packet has to fit")

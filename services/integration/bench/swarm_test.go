@@ -21,13 +21,16 @@ func TestEveryWayIsMeasured(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	var out, log bytes.Buffer
-	opt := bench.SwarmOptions{Sizes: []int{8}, Repeats: 1, Share: 0.02, Bucket: 15, Queue: 64, Kept: filepath.Join(t.TempDir(), "kept"), Out: &out, Log: &log}
+	opt := bench.SwarmOptions{Sizes: []int{8}, Repeats: 1, Mbit: 17.5, Share: 0.02, Bucket: 15, Queue: 64, Kept: filepath.Join(t.TempDir(), "kept"), Out: &out, Log: &log}
 	for range 2 {
 		out.Reset()
 		if err := bench.Swarm(ctx, opt); err != nil {
 			t.Fatalf("%v\n%s", err, log.String())
 		}
 		t.Log(out.String())
+		if !strings.Contains(out.String(), "8, 17.5 Mbit/s") {
+			t.Error("the table does not have the rate that was asked for")
+		}
 		for _, way := range []string{"luna", "anacrolix", "libtorrent", "aria2", "nginx", "udpcast"} {
 			if !strings.Contains(out.String(), "│ "+way+" ") {
 				t.Errorf("%s is not in the table", way)
