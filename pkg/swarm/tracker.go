@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Pace is how often peers announce, and how many others they are told of. Interval is that of a torrent of up to 24
+// Pace is how often peers announce, and how many others they are told of. Interval is that of a torrent of up to 12
 // peers; of more each announces less often, down to once in six intervals: all answers leave on a head's link.
 type Pace struct {
 	Interval, MinInterval time.Duration
@@ -57,7 +57,7 @@ const (
 	expireAfter  = 5        // half intervals without an announce
 	fallbackPace = 10 * time.Second
 	// So many peers announce once an interval; more of them share what these would take, up to so many intervals.
-	unhurried     = 24
+	unhurried     = 12
 	mostIntervals = 6
 )
 

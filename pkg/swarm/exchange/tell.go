@@ -22,7 +22,7 @@ const (
 	headTimes      = 6
 	// Of many nodes each tells heads less often, after gatherCrowd for each that there is: so a head hears from all
 	// together no more often than that, which is often enough for it not to doubt them.
-	gatherCrowd = 30 * time.Millisecond
+	gatherCrowd = 60 * time.Millisecond
 	// rare is how many peers have a piece that few have, toldSoon how many are told of it soon.
 	rare, toldSoon = 2, 4
 )

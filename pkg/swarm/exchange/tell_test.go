@@ -13,9 +13,9 @@ func TestHeadsAreToldLessOftenByMany(t *testing.T) {
 		want  time.Duration
 	}{
 		"nothing is known":         {0, 0, gatherHead},
-		"pieces that take long":    {mean(200 * time.Millisecond), 24, 1200 * time.Millisecond},
+		"pieces that take long":    {mean(200 * time.Millisecond), 8, 1200 * time.Millisecond},
 		"ones that take too long":  {mean(time.Minute), 24, gatherHeadMost},
-		"many nodes, short pieces": {mean(time.Millisecond), 500, 15 * time.Second},
+		"many nodes, short pieces": {mean(time.Millisecond), 500, 30 * time.Second},
 	} {
 		if got := untilHeads(c.usual, c.crowd); got != c.want {
 			t.Errorf("%s: %s, not %s", name, got, c.want)
