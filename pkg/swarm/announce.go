@@ -99,7 +99,7 @@ func (a *announcer) announce(ctx context.Context, cl trackerhttp.Client, event t
 		}
 		return 0, fmt.Errorf("announce to %s: %w", a.url, err)
 	}
-	a.torrent.AddPeers(addressesOf(resp.Peers))
+	a.torrent.AddPeers(a.url, addressesOf(resp.Peers))
 	a.torrent.Crowd(int(resp.Leechers))
 	return min(max(time.Duration(resp.Interval)*time.Second, minInterval), maxInterval), nil
 }

@@ -67,7 +67,7 @@ func exchangeOnce(b *testing.B, nodes, length, pieces int) {
 		t, c, at := start(Node)
 		crates = append(crates, c)
 		t.Want(0, pieces, true)
-		t.AddPeers(known)
+		t.AddPeers("", known)
 		known = append(known, at)
 	}
 	for _, c := range crates {

@@ -122,7 +122,7 @@ func (p *peer) without(wanted set, end bool) set {
 
 // able tells whether a peer may be asked for something.
 func (p *peer) able(now time.Time) bool {
-	return !p.closed && !p.choking && !now.Before(p.alone)
+	return !p.closed && !p.choking && !p.spare && !now.Before(p.alone)
 }
 
 // able returns the peers that may be asked: those in this host's network, and the others. All are near

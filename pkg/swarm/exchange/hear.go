@@ -65,11 +65,11 @@ func (p *peer) hear(m *pp.Message, now time.Time) (*transfer, error) {
 	}
 	switch m.Type {
 	case pp.Choke:
-		p.choking = true
+		p.choke(true, now)
 		p.dropTransfers()
 		t.schedule(now)
 	case pp.Unchoke:
-		p.choking = false
+		p.choke(false, now)
 		t.schedule(now)
 	case pp.Have:
 		p.heardHave(int(m.Index), now)
@@ -81,6 +81,20 @@ func (p *peer) hear(m *pp.Message, now time.Time) (*transfer, error) {
 		return p.receive(m, now)
 	}
 	return nil, nil // what is not of BEP 3, and whether it is interested, does not matter
+}
+
+// choke takes in whether a peer serves us. Our own serve all but those that they spare, and then do not ask either. Who
+// spares us no more has too few others; t.mu is held.
+func (p *peer) choke(choking bool, now time.Time) {
+	p.choking = choking
+	if spares := choking && p.kind == Node; spares != p.spares {
+		p.spares = spares
+		p.idleChanged()
+		if !spares {
+			p.setSpare(false, now)
+		}
+		p.t.balance(now)
+	}
 }
 
 func (p *peer) heardBitfield(has []bool, now time.Time) {
@@ -143,7 +157,7 @@ func (p *peer) heardHave(piece int, now time.Time) {
 
 // ask queues a block that a peer wants; t.mu is held.
 func (p *peer) ask(k block) error {
-	if p.t.host.cfg.Kind == Foreign || !p.t.have.has(int(k.piece)) {
+	if p.t.host.cfg.Kind == Foreign || p.spare || !p.t.have.has(int(k.piece)) {
 		return nil // BEP 3 has no word for no
 	}
 	if len(p.asked) >= maxAsked {

@@ -111,6 +111,7 @@ func (t *Torrent) remove(p *peer, now time.Time) {
 	}
 	p.asked = nil
 	wake(t.host.line.leave(p, now))
+	t.balance(now)
 	if t.offers != nil {
 		t.offers.leave(p)
 		t.offer(now)

@@ -24,8 +24,8 @@ func TestHostsThatMetDialNoMore(t *testing.T) {
 			tor, _ := c.start(ctx, t, &running, s, i, kind)
 			all = append(all, tor)
 		}
-		for i, list := range acquainted(s.nodes, 1) {
-			all[1+i].AddPeers(list)
+		for i, list := range acquainted(s.nodes, 1).first {
+			all[1+i].AddPeers("", list)
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(10 * time.Second)

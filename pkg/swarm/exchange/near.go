@@ -102,17 +102,17 @@ func (t *Torrent) far(wanted set, near []*peer) set {
 	return wanted
 }
 
-// ranksNear returns the ranks of the nodes that are connected and near; t.mu is held.
+// ranksNear returns the ranks of the nodes that are near and that pieces are exchanged with; t.mu is held.
 func (t *Torrent) ranksNear() (ranks []uint64) {
 	for _, p := range t.peers {
-		if p.kind == Node && !t.isFar(p) {
+		if p.kind == Node && !t.isFar(p) && !p.idle() {
 			ranks = append(ranks, p.rank)
 		}
 	}
 	return ranks
 }
 
-// nearChanged tells that a peer came or went.
+// nearChanged tells that a peer came or went, or is spared or not any more.
 func (t *Torrent) nearChanged() {
 	if t.imports != nil {
 		t.imports.stale = true

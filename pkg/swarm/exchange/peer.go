@@ -51,6 +51,8 @@ type peer struct {
 	met        bool           // it has said something
 	has        set
 	choking    bool
+	spare      bool // we do not exchange pieces with it
+	spares     bool // it does not with us
 	interested bool // we are, and said so
 	open       map[int]*transfer
 	strays     int // blocks that may still come though they were cancelled

@@ -90,10 +90,14 @@ func (s swarmed) simulate(t *testing.T, seed uint64) (r result) {
 			c.ports[addrOf(1)].rate = float64(s.slow) * 1e6 / 8 // nothing is sent yet
 		}
 		begin := time.Now()
-		for i, list := range acquainted(s.nodes, seed) {
+		a := acquainted(s.nodes, seed)
+		for i, list := range a.first {
 			nodes[i].Crowd(s.nodes)
 			nodes[i].Want(0, s.pieces, true)
-			nodes[i].AddPeers(list)
+			nodes[i].AddPeers("", list)
+			// The answers say when to ask again, by how many there were.
+			again := time.AfterFunc(10*time.Second*time.Duration(min(max(i, 12), 72))/12, func() { nodes[i].AddPeers("", a.then[i]) })
+			defer again.Stop()
 		}
 		var took []float64
 		for i, m := range marks {
@@ -139,37 +143,48 @@ func (c *cloud) start(ctx context.Context, t *testing.T, running *sync.WaitGroup
 
 func addrOf(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}) }
 
-// acquainted returns whom each node is told of: the head, and as a tracker does everybody while they are few,
-// else its neighbours on ten rings.
-func acquainted(nodes int, seed uint64) [][]netip.AddrPort {
-	all := make([][]netip.AddrPort, nodes)
-	tell := func(i, of int) {
-		at := netip.AddrPortFrom(addrOf(of), simulated)
-		if !slices.Contains(all[i], at) {
-			all[i] = append(all[i], at)
-		}
-	}
+// acquaintance is whom trackers name to each node.
+type acquaintance struct {
+	first, then [][]netip.AddrPort // when it comes, and when all have come
+}
+
+// acquainted names to each node, which come one after the other, the head, and as a tracker does everybody while they are
+// few, else its neighbours on ten rings.
+func acquainted(nodes int, seed uint64) (a acquaintance) {
+	const everybody = 32
 	chance := rand.New(rand.NewPCG(seed, 0))
-	for i := range nodes {
-		tell(i, 0)
-	}
-	for range 10 {
-		ring := chance.Perm(nodes)
-		for at, i := range ring {
-			if next := ring[(at+1)%nodes]; next != i && nodes > 32 {
-				tell(i, next+1)
-				tell(next, i+1)
+	var rings [10][]int
+	name := func(node, present int) (list []netip.AddrPort) {
+		add := func(i int) {
+			if at := netip.AddrPortFrom(addrOf(i), simulated); !slices.Contains(list, at) && i != node+1 {
+				list = append(list, at)
 			}
 		}
-	}
-	for i := range nodes {
-		for other := range nodes {
-			if other != i && nodes <= 32 {
-				tell(i, other+1)
+		add(0)
+		for i := range present {
+			if present <= everybody {
+				add(i + 1)
 			}
 		}
+		for _, ring := range rings {
+			if n := len(ring); present > everybody {
+				at := slices.Index(ring, node)
+				add(ring[(at+1)%n] + 1)
+				add(ring[(at+n-1)%n] + 1)
+			}
+		}
+		return list
 	}
-	return all
+	for i := range nodes {
+		for r, ring := range rings {
+			rings[r] = slices.Insert(ring, chance.IntN(len(ring)+1), i)
+		}
+		a.first = append(a.first, name(i, i+1))
+	}
+	for i := range nodes {
+		a.then = append(a.then, name(i, nodes))
+	}
+	return a
 }
 
 var simulation = flag.String("simulate", "", "simulate swarms of these numbers of nodes too, such as 8,24,72")

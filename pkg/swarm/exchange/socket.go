@@ -45,8 +45,7 @@ func tune(conn net.Conn, pieceLength int64) (net.Conn, error) {
 	if err := c.SetReadBuffer(receiveBytes(pieceLength)); err != nil {
 		return nil, err
 	}
-	err := c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3})
-	if err != nil {
+	if err := c.SetKeepAliveConfig(keepAliveOf(probeIdle)); err != nil {
 		return nil, err
 	}
 	d, err := directly(c)
@@ -54,6 +53,15 @@ func tune(conn net.Conn, pieceLength int64) (net.Conn, error) {
 		return nil, err
 	}
 	return d, d.set(unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentBytes(pieceLength))
+}
+
+// probeIdle is after how much silence TCP looks whether a peer is still there. Nodes tell heads something more often than
+// that (gatherCrowd), up to 80 of them: each look costs an acknowledgement of both.
+const probeIdle = 8 * time.Second
+
+// keepAliveOf ends a connection to a machine that is gone six seconds after so much silence.
+func keepAliveOf(idle time.Duration) net.KeepAliveConfig {
+	return net.KeepAliveConfig{Enable: true, Idle: idle, Interval: 2 * time.Second, Count: 3}
 }
 
 // receiveBytes is how much of pieces may wait to be read.

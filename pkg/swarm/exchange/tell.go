@@ -39,7 +39,9 @@ const (
 func (t *Torrent) offersTo(p *peer) bool { return t.offers != nil && p.kind == Node }
 
 // tells tells whether a peer hears of every piece that is here.
-func (t *Torrent) tells(p *peer) bool { return t.host.cfg.Kind != Foreign && !t.offersTo(p) }
+func (t *Torrent) tells(p *peer) bool {
+	return t.host.cfg.Kind != Foreign && !t.offersTo(p) && !p.idle()
+}
 
 // offer makes the offers that can be made now; t.mu is held.
 func (t *Torrent) offer(now time.Time) {

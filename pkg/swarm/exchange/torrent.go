@@ -55,8 +55,9 @@ type Torrent struct {
 	telling   [plans]*time.Timer // when peers are told
 	crowd     int                // nodes that lack pieces, in the whole swarm
 	addresses *addresses
-	offers    *offers[*peer] // nil but in a head
-	imports   *imports       // nil where the network is not known
+	answers   map[string]answer // of each tracker
+	offers    *offers[*peer]    // nil but in a head
+	imports   *imports          // nil where the network is not known
 	chance    *rand.Rand
 }
 
@@ -78,7 +79,7 @@ func (h *Host) Add(cfg TorrentConfig) (*Torrent, error) {
 	}
 	t := &Torrent{host: h, cfg: cfg, shape: shape{cfg.Count, cfg.PieceLength}, peers: map[[20]byte]*peer{},
 		have: newSet(cfg.Count), missing: newSet(cfg.Count), wantable: newSet(cfg.Count), holders: make([]uint16, cfg.Count),
-		flying: map[int][]*transfer{}, addresses: newAddresses(), chance: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
+		flying: map[int][]*transfer{}, addresses: newAddresses(), answers: map[string]answer{}, chance: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
 	t.stir = make(chan struct{}, 1)
 	t.buffers.New = func() any { b := make([]byte, cfg.PieceLength); return &b }
 	if h.cfg.Kind == Head {
@@ -172,11 +173,13 @@ func (t *Torrent) dial(ctx context.Context, at netip.AddrPort) {
 	t.addresses.ended(at, now.Sub(begin), now)
 }
 
-// AddPeers tells of addresses where peers listen.
-func (t *Torrent) AddPeers(list []netip.AddrPort) {
+// AddPeers tells of the addresses where peers listen that a tracker names; they take the place of those that it named before.
+func (t *Torrent) AddPeers(tracker string, list []netip.AddrPort) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.addresses.add(list, time.Now())
+	now := time.Now()
+	t.addresses.add(list, now)
+	t.named(tracker, list, now)
 	t.lookNow()
 }
 
@@ -205,12 +208,12 @@ func (t *Torrent) Peers() int {
 	return len(t.peers)
 }
 
-// Lacking returns how many nodes are connected that do not have all pieces.
+// Lacking returns how many nodes are connected, and exchange pieces, that do not have all.
 func (t *Torrent) Lacking() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, p := range t.peers {
-		if p.kind == Node && !p.closed && p.has.count() < t.pieces {
+		if p.kind == Node && !p.closed && !p.idle() && p.has.count() < t.pieces {
 			n++
 		}
 	}
