@@ -14,7 +14,7 @@ const (
 	// nearRings is how many of them, where there are several networks, are of each network alone.
 	nearRings = 7
 	// everybody is up to how many peers are told to each.
-	everybody = 31
+	everybody = 15
 	// A tracker remembers so many peers of a torrent, and of one address.
 	maxMembers    = 20000
 	maxPerAddress = 64

@@ -151,7 +151,7 @@ type acquaintance struct {
 // acquainted names to each node, which come one after the other, the head, and as a tracker does everybody while they are
 // few, else its neighbours on ten rings.
 func acquainted(nodes int, seed uint64) (a acquaintance) {
-	const everybody = 32
+	const everybody = 16
 	chance := rand.New(rand.NewPCG(seed, 0))
 	var rings [10][]int
 	name := func(node, present int) (list []netip.AddrPort) {

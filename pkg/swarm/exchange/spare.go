@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// enough is with how many nodes a node exchanges pieces where a tracker names no more: two on each of its ten rings. With
+	// enough is with how many nodes a node exchanges pieces where a tracker names no more: one for each piece in flight. With
 	// fewer than few it takes back some that it spared.
-	enough, few = 20, 15
+	enough, few = inFlight, 12
 	// lagging is how much older than a tracker's answer a connection must be for its peer to have been known to the tracker.
 	lagging = 3 * time.Second
 )
