@@ -1,7 +1,8 @@
 package swarm
 
 import (
-	"hash/maphash"
+	"crypto/sha256"
+	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -89,18 +90,14 @@ func (m *members) expire(now time.Time) {
 	}
 }
 
-// seeds make each ring an order of its own.
-var seeds = func() (s [rings]maphash.Seed) {
-	for i := range s {
-		s[i] = maphash.MakeSeed()
-	}
-	return s
-}()
-
-// places hashes an address onto the rings.
+// places hashes an address onto the rings: the same for all heads, so that they name the same neighbours, and go on doing so
+// when they were restarted.
 func places(addr netip.AddrPort) (at [rings]uint64) {
-	for i, seed := range seeds {
-		at[i] = maphash.Comparable(seed, addr)
+	b, _ := addr.MarshalBinary() // never fails
+	sum := sha256.Sum256(b)
+	r := rand.NewPCG(binary.LittleEndian.Uint64(sum[:]), binary.LittleEndian.Uint64(sum[8:]))
+	for i := range at {
+		at[i] = r.Uint64()
 	}
 	return at
 }

@@ -342,6 +342,23 @@ func reached(reach map[string][]string, from string) int {
 	return len(seen)
 }
 
+// The rings are the same at every head, whenever it was started.
+func TestEveryHeadNamesTheSameNeighbours(t *testing.T) {
+	d := newDesk(t)
+	for i := range 40 {
+		d.ask(t, fmt.Sprintf("10.0.1.%d:40001", i), announce(7001, "numwant=0"))
+	}
+	var want []string
+	for _, i := range []int{12, 14, 15, 17, 18, 19, 20, 21, 23, 27, 33, 34, 4, 5} {
+		want = append(want, fmt.Sprintf("10.0.1.%d:7001", i))
+	}
+	got := compact4(t, d.ask(t, "10.0.1.7:40001", announce(7001, ""))["peers"])[1:]
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Of a small network everybody is told, and of others as many as in one network.
 func TestSmallNetworks(t *testing.T) {
 	const racks, nodes = 20, 4
