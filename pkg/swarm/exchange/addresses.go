@@ -87,6 +87,9 @@ func (a *addresses) ended(at netip.AddrPort, lasted time.Duration, now time.Time
 	k.wait = min(2*k.wait, redialMost)
 }
 
+// forget drops an address: it is not dialled any more.
+func (a *addresses) forget(at netip.AddrPort) { delete(a.known, at) }
+
 // ban leaves a peer alone for a while.
 func (a *addresses) ban(at netip.Addr, k Kind, now time.Time) {
 	if len(a.banned) >= maxBans {

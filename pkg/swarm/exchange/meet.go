@@ -107,7 +107,7 @@ func (t *Torrent) remove(p *peer, now time.Time) {
 	p.has = newSet(t.pieces)
 	p.dropTransfers()
 	if p.listens.IsValid() {
-		t.addresses.ended(p.listens, now.Sub(p.since), now)
+		t.ended(p.listens, now.Sub(p.since), now)
 	}
 	p.asked = nil
 	wake(t.host.line.leave(p, now))

@@ -80,6 +80,17 @@ func (t *Torrent) names(p *peer) bool {
 	return false
 }
 
+// ended notes that an address that was dialled is free again; one that no tracker names any more is forgotten. t.mu is held.
+func (t *Torrent) ended(at netip.AddrPort, lasted time.Duration, now time.Time) {
+	for _, a := range t.answers {
+		if a.named[at.Addr()] {
+			t.addresses.ended(at, lasted, now)
+			return
+		}
+	}
+	t.addresses.forget(at)
+}
+
 // idle tells whether one of the two spares the other.
 func (p *peer) idle() bool { return p.spare || p.spares }
 

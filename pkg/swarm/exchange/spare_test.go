@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -133,6 +134,26 @@ func TestFirstNodesSpareWhoIsNamedNoMore(t *testing.T) {
 }
 
 func addressSet(i int) map[netip.Addr]bool { return map[netip.Addr]bool{addr(i).Addr(): true} }
+
+// An address that a tracker names no more is dialled no more once its connection has ended.
+func TestWhoIsNamedNoMoreIsNotDialledAgain(t *testing.T) {
+	now := time.Unix(1000, 0)
+	tor := &Torrent{host: &Host{}, addresses: newAddresses(), answers: map[string]answer{}}
+	tor.AddPeers("a", []netip.AddrPort{addr(1), addr(2), addr(3)})
+	tor.AddPeers("b", []netip.AddrPort{addr(2)})
+	tor.AddPeers("a", []netip.AddrPort{addr(3)})
+	if n := len(tor.addresses.due(now.Add(time.Hour*1e6), 9)); n != 3 {
+		t.Fatalf("%d addresses are dialled, not 3", n)
+	}
+	for i := 1; i <= 3; i++ {
+		tor.ended(addr(i), time.Minute, now)
+	}
+	again := tor.addresses.due(now.Add(time.Minute), 9)
+	slices.SortFunc(again, netip.AddrPort.Compare)
+	if !slices.Equal(again, []netip.AddrPort{addr(2), addr(3)}) {
+		t.Errorf("%v are dialled again, not those that a tracker names", again)
+	}
+}
 
 // A peer that came after a tracker's answer was made is not spared for not being in it; who is named by any tracker neither.
 func TestWhoCouldNotBeNamedIsKept(t *testing.T) {

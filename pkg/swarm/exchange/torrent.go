@@ -170,7 +170,7 @@ func (t *Torrent) dial(ctx context.Context, at netip.AddrPort) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	t.addresses.ended(at, now.Sub(begin), now)
+	t.ended(at, now.Sub(begin), now)
 }
 
 // AddPeers tells of the addresses where peers listen that a tracker names; they take the place of those that it named before.
