@@ -15,15 +15,7 @@ func TestHostsThatMetDialNoMore(t *testing.T) {
 		c := newCloud(float64(s.mbit)*1e6/8, unsentBytes(int64(s.length)))
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		var all []*Torrent
-		for i := range 1 + s.nodes {
-			kind := Node
-			if i == 0 {
-				kind = Head
-			}
-			tor, _ := c.start(ctx, t, &running, s, i, kind)
-			all = append(all, tor)
-		}
+		all, _ := c.startAll(ctx, t, &running, s)
 		for i, list := range acquainted(s.nodes, 1).first {
 			all[1+i].AddPeers("", list)
 			time.Sleep(time.Millisecond)

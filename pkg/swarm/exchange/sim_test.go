@@ -74,18 +74,12 @@ func (s swarmed) simulate(t *testing.T, seed uint64) (r result) {
 		c := newCloud(float64(s.mbit)*1e6/8, unsentBytes(int64(s.length)))
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		start := func(i int, k Kind) (*Torrent, *marks) { return c.start(ctx, t, &running, s, i, k) }
-		head, all := start(0, Head)
+		all, own := c.startAll(ctx, t, &running, s)
 		for i := range s.pieces {
-			all.have.add(i)
-			head.Have(i)
+			own[0].have.add(i)
+			all[0].Have(i)
 		}
-		var nodes []*Torrent
-		var marks []*marks
-		for i := range s.nodes {
-			tor, m := start(i+1, Node)
-			nodes, marks = append(nodes, tor), append(marks, m)
-		}
+		nodes, marks := all[1:], own[1:]
 		if s.slow > 0 {
 			c.ports[addrOf(1)].rate = float64(s.slow) * 1e6 / 8 // nothing is sent yet
 		}
@@ -139,6 +133,20 @@ func (c *cloud) start(ctx context.Context, t *testing.T, running *sync.WaitGroup
 	}
 	running.Go(func() { _ = h.Run(ctx) })
 	return tor, m
+}
+
+// startAll runs the head and the nodes of a simulated swarm, the head first.
+func (c *cloud) startAll(ctx context.Context, t *testing.T, running *sync.WaitGroup, s swarmed) (all []*Torrent, own []*marks) {
+	t.Helper()
+	for i := range 1 + s.nodes {
+		kind := Node
+		if i == 0 {
+			kind = Head
+		}
+		tor, m := c.start(ctx, t, running, s, i, kind)
+		all, own = append(all, tor), append(own, m)
+	}
+	return all, own
 }
 
 func addrOf(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}) }

@@ -54,16 +54,7 @@ func TestFirstNodesSpareWhoIsNamedNoMore(t *testing.T) {
 		c := newCloud(float64(s.mbit)*1e6/8, unsentBytes(int64(s.length)))
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		var all []*Torrent
-		var own []*marks
-		for i := range 1 + s.nodes {
-			kind := Node
-			if i == 0 {
-				kind = Head
-			}
-			tor, m := c.start(ctx, t, &running, s, i, kind)
-			all, own = append(all, tor), append(own, m)
-		}
+		all, own := c.startAll(ctx, t, &running, s)
 		a := acquainted(s.nodes, 1)
 		for i, list := range a.first {
 			all[1+i].AddPeers("a", list)
